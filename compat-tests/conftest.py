@@ -1,0 +1,139 @@
+"""Options, the bench, and the closing lines of a run."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cases
+import services
+from bench import Bench
+from differences import Allowances
+
+KINDS = ("sqlite", "postgres")
+COUNTED = pytest.StashKey[Counter[tuple[str, str]]]()
+ALL_CASES = cases.load()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--ours=django` puts a second Django, under another hash seed, into our place."""
+    parser.addoption("--ours", choices=["binary", "django"], default="binary")
+    parser.addoption("--pair", action="append", help="only this Django (may be repeated)")
+    parser.addoption("--database", action="append", choices=KINDS, help="only this kind of database")
+    parser.addoption("--run-folder", type=Path, help="where databases and logs go (kept)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A SIGTERM ends the run as an error does, so that all services are stopped."""
+    config.stash[COUNTED] = Counter()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def chosen_pairs(config: pytest.Config) -> list[services.Pair]:
+    """The installed pairs, or those asked for."""
+    wanted = config.getoption("pair")
+    return [pair for pair in services.pairs() if not wanted or pair.django in wanted]
+
+
+def chosen_kinds(config: pytest.Config) -> list[str]:
+    """Both kinds of database, or those asked for."""
+    return [kind for kind in KINDS if kind in (config.getoption("database") or KINDS)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`pair`, `kind` and `case` are the three axes of the comparison."""
+    names = metafunc.fixturenames
+    if "case" in names:
+        binary = metafunc.config.getoption("ours") == "binary"
+        metafunc.parametrize("case", [case_param(case, binary) for case in ALL_CASES], scope="session")
+    if "kind" in names:
+        metafunc.parametrize("kind", chosen_kinds(metafunc.config), scope="session")
+    if "pair" in names:
+        pairs = chosen_pairs(metafunc.config)
+        if "newest_only" in metafunc.definition.keywords:
+            pairs = pairs[:1]
+        metafunc.parametrize("pair", pairs, ids=[pair.django for pair in pairs], scope="session")
+
+
+def case_param(case: cases.Case, binary: bool) -> object:
+    """A known gap is an expected failure with a reason, and fails when it closes."""
+    marks = [pytest.mark.xfail(strict=True, reason=case.gap)] if case.gap and binary else []
+    return pytest.param(case, id=case.id, marks=marks)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Pairs, then databases, then the rest: a rig is started once. What judges the run comes last."""
+    pairs = [pair.django for pair in chosen_pairs(config)]
+    items[:] = [item for item in items if applies(item)]
+
+    def order(item: pytest.Item) -> tuple[int, int, int]:
+        params = getattr(item, "callspec", None)
+        pair = params.params.get("pair") if params else None
+        kind = params.params.get("kind") if params else None
+        last = "last" in item.keywords
+        return (last, pairs.index(pair.django) if pair else -1, KINDS.index(kind) if kind else -1)
+
+    items.sort(key=order)
+
+
+def applies(item: pytest.Item) -> bool:
+    """A case may hold for some pairs or databases only."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    case, pair, kind = params.get("case"), params.get("pair"), params.get("kind")
+    if case is None:
+        return True
+    return bool(case.applies(pair and pair.django, kind, pair and pair.python_version()))
+
+
+@pytest.fixture(scope="session")
+def bench(pytestconfig: pytest.Config) -> Iterator[Bench]:
+    """All services of the run; the folder goes with them."""
+    kept: Path | None = pytestconfig.getoption("run_folder")
+    with tempfile.TemporaryDirectory(prefix="compat-tests-", ignore_cleanup_errors=True) as folder:
+        bench = Bench(kept or Path(folder))
+        try:
+            yield bench
+        finally:
+            bench.stop()
+
+
+@pytest.fixture(scope="session")
+def ours(pytestconfig: pytest.Config) -> str:
+    """Who stands in our place: `binary`, or `django` to prove the harness."""
+    name: str = pytestconfig.getoption("ours")
+    if name == "binary" and not services.BINARY.exists():
+        pytest.fail(f"{services.BINARY} is not built", pytrace=False)
+    return name
+
+
+@pytest.fixture(scope="session")
+def binary(ours: str) -> str:
+    """For tests that make sense with our binary only."""
+    if ours != "binary":
+        pytest.skip("needs our binary")
+    return ours
+
+
+@pytest.fixture(scope="session")
+def allowances() -> Allowances:
+    """The list of intended differences, with its counter."""
+    return Allowances()
+
+
+@pytest.fixture(scope="session")
+def counted(pytestconfig: pytest.Config) -> Counter[tuple[str, str]]:
+    """How many cases were compared, by Django and database."""
+    return pytestconfig.stash[COUNTED]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what was really compared with what."""
+    other = "a second Django" if config.getoption("ours") == "django" else "drf-authtoken"
+    for (django, kind), number in config.stash[COUNTED].items():
+        terminalreporter.write_line(f"{django} on {kind}: {number} differential cases against {other}")

@@ -1,0 +1,106 @@
+"""A throw-away PostgreSQL cluster: made, used and removed within one run."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from processes import Process, StartError, free_port
+
+# Nothing of this survives the run, so nothing has to survive a power cut.
+QUICK = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "log_line_prefix": "<%d> ",
+    "lc_messages": "C",
+}
+
+
+def binaries() -> Path:
+    """The folder of initdb and postgres: PG_BINDIR, PATH, or Debian's own place (newest first)."""
+    candidates = [Path(os.environ["PG_BINDIR"])] if "PG_BINDIR" in os.environ else []
+    on_path = shutil.which("initdb")
+    if on_path:
+        candidates.append(Path(on_path).resolve().parent)
+    debian = Path("/usr/lib/postgresql").glob("*/bin")
+    candidates += sorted(debian, key=lambda path: float(path.parent.name), reverse=True)
+    for folder in candidates:
+        if (folder / "initdb").exists():
+            return folder
+    raise StartError("PostgreSQL's initdb was not found: install it, or set PG_BINDIR")
+
+
+class Cluster:
+    """A running server whose only user is `postgres`, without a password, on a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = binaries()
+        self.data = folder / "postgres"
+        self.data.mkdir()
+        # initdb refuses to run as root.
+        self.user = "postgres" if os.getuid() == 0 else None
+        if self.user:
+            account = pwd.getpwnam(self.user)
+            os.chown(self.data, account.pw_uid, account.pw_gid)
+        self._initdb()
+        self.port = free_port()
+        self.process = Process(
+            [self.bin / "postgres", "-D", self.data, *self._options()],
+            log=folder / "postgres.log",
+            cwd=self.data,
+            user=self.user,
+        )
+        self.process.wait_for_port(("127.0.0.1", self.port))
+        self.process.wait_for("ready to accept connections")
+        self.admin = psycopg.connect(self.dsn("postgres"), autocommit=True)
+
+    def _initdb(self) -> None:
+        argv = ["initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]
+        argv[0] = str(self.bin / "initdb")
+        made = subprocess.run(
+            [*argv, "-D", self.data], user=self.user, cwd=self.data, capture_output=True, text=True
+        )
+        if made.returncode:
+            raise StartError(f"initdb failed:\n{made.stderr}")
+
+    def _options(self) -> list[str]:
+        own = {"port": str(self.port), "listen_addresses": "127.0.0.1"}
+        own["unix_socket_directories"] = str(self.data)
+        return [part for key, value in (QUICK | own).items() for part in ("-c", f"{key}={value}")]
+
+    def dsn(self, name: str) -> str:
+        """The URL of a database of this cluster."""
+        return f"postgres://postgres:unused@127.0.0.1:{self.port}/{name}"
+
+    def create(self, name: str, template: str | None = None) -> str:
+        """Makes a database (a copy of the template where one is given) and answers its URL."""
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template:
+            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        self.admin.execute(statement)
+        return self.dsn(name)
+
+    def drop(self, name: str) -> None:
+        """Removes a database, also from under those who still use it."""
+        self.admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def log_statements(self, name: str) -> None:
+        """From the next connection on, every statement in this database stands in the log."""
+        self.admin.execute(
+            sql.SQL("ALTER DATABASE {} SET log_statement = 'all'").format(sql.Identifier(name))
+        )
+
+    def stop(self) -> None:
+        """Stops the server; SIGQUIT, as nothing is to be kept."""
+        self.admin.close()
+        self.process.stop(signal.SIGQUIT)

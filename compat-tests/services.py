@@ -1,0 +1,181 @@
+"""Starts what is compared: Django under gunicorn, our binary, and Django's hands on the rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from processes import Process, StartError
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parent
+SITE = HERE / "site"
+BINARY = Path(os.environ.get("DRF_AUTHTOKEN_BIN", PROJECT / "target/release/drf-authtoken"))
+VENVS = Path(os.environ.get("COMPAT_VENVS", PROJECT / "target/venvs"))
+QUICK_HASH = {"PBKDF2_ITERATIONS": 1000}
+
+# The settings that cases may ask for by `site`; Django's names, given to both sides alike.
+SITES: dict[str, dict[str, Any]] = {
+    "plain": QUICK_HASH,
+    "default-iterations": {},
+    "hosts": QUICK_HASH | {"ALLOWED_HOSTS": [".example.com", "api.test", "[::1]"]},
+    "no-append-slash": QUICK_HASH | {"APPEND_SLASH": False},
+    "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A Django with its DRF, in a virtual environment of its own."""
+
+    django: str
+    python: Path
+
+    def python_version(self) -> tuple[int, ...]:
+        """The version of its Python, as its environment has noted it."""
+        noted = (self.python.parent.parent / "pyvenv.cfg").read_text()
+        match = re.search(r"^version(?:_info)? *= *([0-9]+)\.([0-9]+)", noted, re.M)
+        assert match, noted
+        return int(match[1]), int(match[2])
+
+    def run(self, *argv: str | Path, url: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """`manage.py …` on a database."""
+        return subprocess.run(
+            [str(self.python), "manage.py", *map(str, argv)],
+            cwd=SITE,
+            env=site_env(url, QUICK_HASH) | env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def migrate(self, url: str) -> None:
+        """Django's own schema in an empty database."""
+        done = self.run("migrate", "-v0", url=url)
+        if done.returncode:
+            raise StartError(f"manage.py migrate failed:\n{done.stderr}")
+
+
+def pairs() -> list[Pair]:
+    """The pairs that scripts/test has installed, newest first."""
+    found = [Pair(path.name.removeprefix("django-"), path / "bin/python") for path in VENVS.glob("django-*")]
+    return sorted(found, key=lambda pair: tuple(map(int, pair.django.split("."))), reverse=True)
+
+
+def site_env(url: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """The environment in which the site runs on that database."""
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DATABASE_URL": url,
+        "SITE_SETTINGS": json.dumps(dict(settings)),
+    }
+
+
+@dataclass
+class Service:
+    """A listening server."""
+
+    process: Process
+    address: tuple[str, int]
+
+    @property
+    def base(self) -> str:
+        """The URL without a path."""
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    def stop(self) -> int:
+        """Ends it and says its exit code."""
+        return self.process.stop()
+
+
+def listening(process: Process) -> Service:
+    """Reads the port from the log line that gunicorn and we print alike, then connects."""
+    match = process.wait_for(r"Listening at: http://(127\.0\.0\.1):([0-9]+)")
+    address = (match[1], int(match[2]))
+    process.wait_for_port(address)
+    return Service(process, address)
+
+
+def start_django(
+    pair: Pair, url: str, settings: Mapping[str, Any], log: Path, *, seed: str = "0", **env: str
+) -> Service:
+    """The site under gunicorn with two sync workers, under one hash seed."""
+    argv = ["-m", "gunicorn", "--bind=127.0.0.1:0", "--workers=2", "--timeout=120", "--no-control-socket"]
+    argv += ["--preload", "project.wsgi"]
+    env = site_env(url, settings) | {"PYTHONHASHSEED": seed} | env
+    return listening(Process([pair.python, *argv], log=log, cwd=SITE, env=env))
+
+
+def toml(settings: Mapping[str, Any]) -> str:
+    """Settings as a TOML file; JSON's strings, numbers, booleans and lists are TOML as well."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+
+
+def our_env(url: str, **env: str) -> dict[str, str]:
+    """The environment for our commands: nothing of the caller's but the PATH."""
+    return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "DATABASE_URL": url} | env
+
+
+def start_binary(
+    pair: Pair, url: str, settings: Mapping[str, Any], log: Path, *arguments: str, **env: str
+) -> Service:
+    """Our service with the same settings, told which Django stands beside it."""
+    told = {"ALLOWED_HOSTS": ["*"], "DJANGO_VERSION": pair.django} | dict(settings)
+    file = log.with_suffix(".toml")
+    file.write_text(toml(told))
+    argv = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file, *arguments]
+    return listening(Process(argv, log=log, env=our_env(url, **env)))
+
+
+def run_binary(
+    *argv: str | Path, url: str, stdin: str = "", **env: str
+) -> subprocess.CompletedProcess[str]:
+    """One of our commands on a database."""
+    return subprocess.run(
+        [str(BINARY), *map(str, argv)],
+        env=our_env(url, **env),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class Orm:
+    """Django's ORM as a co-process, see `site/orm.py`."""
+
+    def __init__(self, pair: Pair, url: str, settings: Mapping[str, Any]) -> None:
+        self.child = subprocess.Popen(
+            [str(pair.python), "orm.py"],
+            cwd=SITE,
+            env=site_env(url, settings),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def ask(self, do: str, **order: Any) -> Any:
+        """Has one order done and answers its value."""
+        assert self.child.stdin and self.child.stdout
+        self.child.stdin.write(json.dumps({"do": do} | order) + "\n")
+        self.child.stdin.flush()
+        answer = json.loads(self.child.stdout.readline())
+        if "error" in answer:
+            raise AssertionError(answer["error"])
+        return answer["value"]
+
+    def stop(self) -> None:
+        """Ends it: it reads the end of its input."""
+        assert self.child.stdin and self.child.stdout
+        self.child.stdin.close()
+        self.child.wait(10)
+        self.child.stdout.close()

@@ -1,0 +1,91 @@
+"""Django's own hands on the database: one JSON order a line in, one JSON answer a line out.
+
+The comparison runs outside of Django; where a test needs what Django itself would do to a row
+(set a password, delete a token, judge a hash), it asks this process.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+django.setup()
+
+from django.contrib.auth.hashers import check_password, make_password  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.db import connection  # noqa: E402
+from rest_framework.authtoken.models import Token  # noqa: E402
+
+
+def create_user(username, password, **fields):
+    return User.objects.create_user(username, password=password, **fields).pk
+
+
+def create_superuser(username, password):
+    return User.objects.create_superuser(username, password=password).pk
+
+
+def set_password(username, password):
+    user = User.objects.get(username=username)
+    user.set_password(password)
+    user.save()
+    return user.password
+
+
+def update_user(username, **fields):
+    return User.objects.filter(username=username).update(**fields)
+
+
+def delete_user(username):
+    User.objects.get(username=username).delete()
+
+
+def user(username):
+    return User.objects.filter(username=username).values("password", "is_active").first()
+
+
+def create_token(username):
+    return Token.objects.create(user=User.objects.get(username=username)).key
+
+
+def delete_token(username):
+    return Token.objects.filter(user__username=username).delete()[0]
+
+
+def tokens(username):
+    return list(Token.objects.filter(user__username=username).values_list("key", flat=True))
+
+
+def verify(password, encoded):
+    return check_password(password, encoded)
+
+
+def encode(password, hasher="default"):
+    return make_password(password, hasher=hasher)
+
+
+ORDERS = {
+    order.__name__: order
+    for order in (
+        create_user, create_superuser, set_password, update_user, delete_user, user,
+        create_token, delete_token, tokens, verify, encode,
+    )
+}  # fmt: skip
+
+
+def main():
+    for line in sys.stdin:
+        order = json.loads(line)
+        try:
+            answer = {"value": ORDERS[order.pop("do")](**order)}
+        except Exception:
+            answer = {"error": traceback.format_exc()}
+        # Nothing may stay open between orders: the next one sees what others wrote.
+        connection.close()
+        print(json.dumps(answer), flush=True)
+
+
+main()

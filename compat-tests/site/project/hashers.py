@@ -1,0 +1,10 @@
+"""A cheap hasher, so that thousands of comparisons fit into minutes."""
+
+from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+
+class SitePBKDF2PasswordHasher(PBKDF2PasswordHasher):
+    """`pbkdf2_sha256` with the site's own iteration count."""
+
+    iterations = settings.ITERATIONS

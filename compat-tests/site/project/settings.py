@@ -1,0 +1,100 @@
+"""The reference site: a fresh project's settings, with DEBUG off and the token endpoints added.
+
+The environment says what differs from run to run:
+DATABASE_URL   where the rows are (`postgres://…` or `sqlite:////absolute/path`)
+SITE_SETTINGS  a JSON object of further settings, Django's names; PBKDF2_ITERATIONS is ours
+SITE_APPS      `bare` leaves out admin, sessions and messages
+"""
+
+import json
+import os
+from urllib.parse import unquote, urlsplit
+
+
+def database(url):
+    """The DATABASES entry that a DATABASE_URL stands for."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": unquote(parts.path)[1:]}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path[1:],
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname,
+        "PORT": parts.port,
+    }
+
+
+BARE = os.environ.get("SITE_APPS") == "bare"
+
+SECRET_KEY = "for-comparison-only-" + "0" * 40
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+DATABASES = {"default": database(os.environ["DATABASE_URL"])}
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+STATIC_URL = "static/"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "rest_framework",
+    "rest_framework.authtoken",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+if not BARE:
+    INSTALLED_APPS += [
+        "django.contrib.admin",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+        "django.contrib.staticfiles",
+    ]
+    MIDDLEWARE = [
+        "django.middleware.security.SecurityMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    ]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]
+}
+
+OVERRIDES = json.loads(os.environ.get("SITE_SETTINGS", "{}"))
+ITERATIONS = OVERRIDES.pop("PBKDF2_ITERATIONS", None)
+if ITERATIONS is not None:
+    # The way Django documents for another iteration count: a subclass, put first.
+    PASSWORD_HASHERS = [
+        "project.hashers.SitePBKDF2PasswordHasher",
+        "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+        "django.contrib.auth.hashers.Argon2PasswordHasher",
+        "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+        "django.contrib.auth.hashers.ScryptPasswordHasher",
+    ]
+globals().update(OVERRIDES)

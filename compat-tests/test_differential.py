@@ -1,0 +1,75 @@
+"""The same bytes to Django and to us: one answer, one change in the rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bench import Bench, Rig
+from cases import Case
+from compare import Outcome, differences, play, unmet
+from differences import Allowances
+from services import Pair
+
+Sides = tuple[Outcome, Outcome]
+
+
+def compare(rig: Rig, case: Case) -> tuple[Sides, list[str]]:
+    """Both outcomes, and the guards that either side did not meet."""
+    django = play(rig.django, rig.django_db, case)
+    ours = play(rig.ours, rig.our_db, case)
+
+    def verify(password: str, encoded: str) -> bool:
+        return bool(rig.orm.ask("verify", password=password, encoded=encoded))
+
+    faults = [f"Django: {fault}" for fault in unmet(case, django, case.expected_of("django"), verify)]
+    faults += [f"ours: {fault}" for fault in unmet(case, ours, case.expected_of("ours"), verify)]
+    return (django, ours), faults
+
+
+def report(case: Case, faults: list[str]) -> None:
+    """Fails with all that was found, and the request that shows it."""
+    if faults:
+        pytest.fail("\n".join([case.why, repr(case.request[:600]), *faults]), pytrace=False)
+
+
+def test_answers_and_rows_are_djangos(
+    bench: Bench,
+    pair: Pair,
+    kind: str,
+    case: Case,
+    ours: str,
+    allowances: Allowances,
+    counted: Counter[tuple[str, str]],
+) -> None:
+    if ours == "django":
+        case = case.without_ours()
+    rig = bench.rig(pair, kind, case.site, ours=ours)
+    counted[f"Django {pair.django}", kind] += 1
+    (first, second), faults = compare(rig, case)
+    found = differences(first, second)
+    judge = allowances.unexplained if ours == "binary" else allowances.random_only
+    report(case, faults + [str(one) for one in judge(case.id, found)])
+
+
+@pytest.mark.newest_only
+@pytest.mark.last
+def test_django_under_another_hash_seed_differs_in_nothing_but_what_is_random(
+    bench: Bench, pair: Pair, case: Case, allowances: Allowances
+) -> None:
+    case = case.without_ours()
+    (first, second), faults = compare(bench.rig(pair, "sqlite", case.site, ours="django"), case)
+    report(case, faults + [str(one) for one in allowances.random_only(case.id, differences(first, second))])
+
+
+@pytest.mark.last
+def test_every_intended_difference_still_occurs(
+    allowances: Allowances, ours: str, counted: Counter[tuple[str, str]], request: pytest.FixtureRequest
+) -> None:
+    """Only a full run can say so."""
+    ran = {item.name for item in request.session.items}
+    if ours != "binary" or request.session.testscollected != len(ran) or not counted:
+        pytest.skip("this run did not compare everything")
+    unused = [f"{line.name}: {line.reason}" for line in allowances.unused()]
+    assert not unused

@@ -1,0 +1,147 @@
+//! The database behind SeaORM: one pool, and a bound on every wait.
+//!
+//! A fault here is a [`DatabaseError`]; a request answers it with 503, never with a 401 for a
+//! token that may be good. Statements are written once for both databases: `$1` is a
+//! parameter in PostgreSQL and in SQLite.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Timelike, Utc};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement,
+    Value,
+};
+
+use crate::settings::{DatabaseUrl, Settings};
+
+/// Why the database gave no answer. Its text names no value of a statement.
+#[derive(Debug)]
+pub enum DatabaseError {
+    /// The driver's or the server's own fault.
+    Failed(DbErr),
+    /// No answer within `DATABASE_TIMEOUT`.
+    TimedOut,
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => write!(f, "{error}"),
+            Self::TimedOut => f.write_str("the database did not answer in time"),
+        }
+    }
+}
+
+impl std::error::Error for DatabaseError {}
+
+impl From<DbErr> for DatabaseError {
+    fn from(error: DbErr) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What to do with a SQLite file that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Fail: a service on a mistyped path must not start with an empty database.
+    Refuse,
+    /// Make it: `migrate` and `demo`.
+    Create,
+}
+
+/// The pool, and how long a request may wait for it.
+#[derive(Debug, Clone)]
+pub struct Database {
+    connection: DatabaseConnection,
+    timeout: Duration,
+}
+
+impl Database {
+    /// Connects, or says why not; nothing is connected to lazily.
+    pub async fn connect(settings: &Settings, missing: Missing) -> Result<Self, DatabaseError> {
+        let mut options = match &settings.database_url {
+            DatabaseUrl::Postgres(url) => ConnectOptions::new(url),
+            DatabaseUrl::Sqlite(path) => sqlite_options(path, settings.database_timeout, missing),
+        };
+        options
+            .max_connections(settings.database_connections.max(1))
+            .acquire_timeout(settings.database_timeout)
+            .connect_timeout(settings.database_timeout)
+            // A ping before each use costs a fifth of the throughput; a connection that was
+            // idle for longer is asked first.
+            .test_before_acquire(false)
+            .test_before_acquire_if_idle_for(Duration::from_secs(10))
+            .sqlx_logging(false);
+        let connecting = sea_orm::Database::connect(options);
+        let connection = tokio::time::timeout(settings.database_timeout, connecting)
+            .await
+            .map_err(|_| DatabaseError::TimedOut)??;
+        Ok(Self { connection, timeout: settings.database_timeout })
+    }
+
+    /// SeaORM's own connection, for the commands.
+    #[must_use]
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// The first row of a query.
+    pub async fn query_one(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<QueryResult>, DatabaseError> {
+        let statement = self.statement(sql, values);
+        self.in_time(self.connection.query_one_raw(statement)).await
+    }
+
+    /// How many rows a statement changed.
+    pub async fn execute(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<u64, DatabaseError> {
+        let statement = self.statement(sql, values);
+        let done = self.in_time(self.connection.execute_raw(statement)).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// `DateTimeField.get_db_prep_value`: a moment in the form that Django stores.
+    ///
+    /// SQLite has text, in UTC without offset, and without a fraction when that is zero:
+    /// Django compares and truncates these texts.
+    #[must_use]
+    pub fn datetime(&self, moment: DateTime<Utc>) -> Value {
+        match self.connection.get_database_backend() {
+            DbBackend::Sqlite if moment.nanosecond() / 1000 == 0 => {
+                moment.format("%Y-%m-%d %H:%M:%S").to_string().into()
+            }
+            DbBackend::Sqlite => moment.format("%Y-%m-%d %H:%M:%S%.6f").to_string().into(),
+            _ => moment.into(),
+        }
+    }
+
+    fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+        Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
+    }
+
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DatabaseError> {
+        let answer = tokio::time::timeout(self.timeout, answer).await;
+        Ok(answer.map_err(|_| DatabaseError::TimedOut)??)
+    }
+}
+
+fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOptions {
+    let path = path.to_owned();
+    let mut options = ConnectOptions::new("sqlite://file?mode=rw");
+    // The path goes around the URL, which would read `?`, `#` and `%` in it. The journal mode
+    // stays as it is: the file may be Django's.
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite.filename(&path).create_if_missing(missing == Missing::Create).busy_timeout(busy)
+    });
+    options
+}

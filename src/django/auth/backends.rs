@@ -1,0 +1,108 @@
+//! `django.contrib.auth.backends.ModelBackend`: username and password to a user.
+
+use std::fmt;
+
+use super::hashers::{Check, Password, Reason};
+use super::hashing_pool::{HashingError, HashingPool};
+use super::models::{Credentials, UserModel};
+use crate::db::{Database, DatabaseError};
+
+/// Why nobody could be asked.
+#[derive(Debug)]
+pub enum BackendError {
+    /// The database failed.
+    Database(DatabaseError),
+    /// The hashing pool is full, or failed.
+    Hashing(HashingError),
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(error) => write!(f, "{error}"),
+            Self::Hashing(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for BackendError {}
+
+impl From<DatabaseError> for BackendError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<HashingError> for BackendError {
+    fn from(error: HashingError) -> Self {
+        Self::Hashing(error)
+    }
+}
+
+/// `authenticate`: the user, with the hash that is stored now, or `None`. The reason for a
+/// `None` goes to the log, never to the client.
+///
+/// As in Django an outdated hash is replaced before `is_active` is looked at. Unlike Django a
+/// hash that changed since it was read is left alone: the credentials then still hold the hash
+/// that was verified, and whoever issues something for them must compare it again.
+pub async fn authenticate(
+    database: &Database,
+    users: &UserModel,
+    pool: &HashingPool,
+    username: &str,
+    password: &Password,
+) -> Result<Option<Credentials>, BackendError> {
+    let found = users.get_by_natural_key(database, username).await?;
+    let encoded = found.as_ref().map(|found| found.password.clone());
+    let check = pool.check_password(password.clone(), encoded).await?;
+    let credentials = match (check, found) {
+        (Check::Valid { must_update }, Some(credentials)) => {
+            if must_update {
+                upgrade(database, users, pool, password, credentials).await?
+            } else {
+                credentials
+            }
+        }
+        (Check::Invalid(reason), found) => {
+            log_refusal(reason, found.as_ref());
+            return Ok(None);
+        }
+        (Check::Valid { .. }, None) => return Ok(None),
+    };
+    // `user_can_authenticate`.
+    if !credentials.user.is_active {
+        tracing::debug!(user_id = credentials.user.pk, "login refused: the user is inactive");
+        return Ok(None);
+    }
+    Ok(Some(credentials))
+}
+
+/// The setter of `User.check_password`, as a compare-and-swap on the verified hash.
+async fn upgrade(
+    database: &Database,
+    users: &UserModel,
+    pool: &HashingPool,
+    password: &Password,
+    verified: Credentials,
+) -> Result<Credentials, BackendError> {
+    let fresh = pool.make_password(password.clone()).await?;
+    if users.set_password(database, &verified, &fresh).await? {
+        return Ok(Credentials { password: fresh, ..verified });
+    }
+    tracing::info!(user_id = verified.user.pk, "a password changed while it was verified");
+    Ok(verified)
+}
+
+fn log_refusal(reason: Reason, found: Option<&Credentials>) {
+    // A username is not logged: people type their passwords there.
+    let user_id = found.map(|found| found.user.pk.as_str());
+    match reason {
+        Reason::Corrupt => {
+            tracing::warn!(user_id, "login refused: the stored password hash is corrupt");
+        }
+        Reason::UnknownAlgorithm => {
+            tracing::warn!(user_id, "login refused: no hasher for the stored password hash");
+        }
+        reason => tracing::debug!(user_id, ?reason, "login refused"),
+    }
+}

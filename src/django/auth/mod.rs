@@ -1,0 +1,8 @@
+//! `django.contrib.auth`.
+
+pub mod backends;
+pub mod hashers;
+pub mod hashing_pool;
+pub mod models;
+pub mod password_validation;
+pub mod validators;

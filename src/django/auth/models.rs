@@ -1,0 +1,111 @@
+//! `django.contrib.auth.models`: the user table, as data.
+//!
+//! A custom user model is another table, login column and key type, so the statements are
+//! made from names, once, and the key travels as text.
+
+use sea_orm::{DbErr, QueryResult};
+
+use super::hashers::EncodedPassword;
+use crate::db::{Database, DatabaseError};
+
+/// The columns of a user that authentication needs.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The primary key as text.
+    pub pk: String,
+    /// `get_username()`.
+    pub username: String,
+    /// `User.is_active`.
+    pub is_active: bool,
+}
+
+/// A user and the stored hash that a login is checked against.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// Who it is.
+    pub user: User,
+    /// `User.password`.
+    pub password: EncodedPassword,
+}
+
+/// `AUTH_USER_MODEL`: names, and the statements made from them.
+#[derive(Debug, Clone)]
+pub struct UserModel {
+    /// `db_table`.
+    pub table: &'static str,
+    /// The primary key's column.
+    pub pk: &'static str,
+    /// The type that a key in text is cast to; `bigint` also finds an `integer` by its index.
+    pub pk_type: &'static str,
+    /// `USERNAME_FIELD`.
+    pub username_field: &'static str,
+    by_username: String,
+    set_password: String,
+}
+
+impl Default for UserModel {
+    /// `auth.User`.
+    fn default() -> Self {
+        let (table, pk, pk_type, username_field) = ("auth_user", "id", "bigint", "username");
+        Self {
+            by_username: format!(
+                r#"SELECT CAST("{pk}" AS text) AS pk, "{username_field}" AS username, "password", "is_active" FROM "{table}" WHERE "{username_field}" = $1"#
+            ),
+            set_password: format!(
+                r#"UPDATE "{table}" SET "password" = $1 WHERE "{pk}" = CAST($2 AS {pk_type}) AND "password" = $3"#
+            ),
+            table,
+            pk,
+            pk_type,
+            username_field,
+        }
+    }
+}
+
+impl UserModel {
+    /// `UserManager.get_by_natural_key`.
+    pub async fn get_by_natural_key(
+        &self,
+        database: &Database,
+        username: &str,
+    ) -> Result<Option<Credentials>, DatabaseError> {
+        let row = database.query_one(&self.by_username, [username.into()]).await?;
+        Ok(row.as_ref().map(Credentials::from_row).transpose()?)
+    }
+
+    /// Stores a fresh hash in place of the one that was verified. `false` if it is no longer
+    /// there: someone changed the password meanwhile, and that change stands.
+    pub async fn set_password(
+        &self,
+        database: &Database,
+        verified: &Credentials,
+        fresh: &EncodedPassword,
+    ) -> Result<bool, DatabaseError> {
+        let values = [
+            fresh.as_str().into(),
+            verified.user.pk.as_str().into(),
+            verified.password.as_str().into(),
+        ];
+        Ok(database.execute(&self.set_password, values).await? == 1)
+    }
+}
+
+impl User {
+    /// From a row with the columns `pk`, `username` and `is_active`.
+    pub(crate) fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            pk: row.try_get("", "pk")?,
+            username: row.try_get("", "username")?,
+            is_active: row.try_get("", "is_active")?,
+        })
+    }
+}
+
+impl Credentials {
+    fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            user: User::from_row(row)?,
+            password: EncodedPassword::from(row.try_get::<String>("", "password")?),
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! `django.core`: validators.
+
+pub mod validators;

@@ -1,0 +1,5 @@
+//! `django.http`.
+
+pub mod multipartparser;
+pub mod querydict;
+pub mod request;

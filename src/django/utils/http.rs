@@ -1,0 +1,299 @@
+//! `django.utils.http`: `parse_header_parameters` with the rules of Python's `email.message`.
+
+use std::cmp::Ordering;
+
+use percent_encoding::percent_decode_str;
+
+use super::encoding::{Charset, Lookup, latin1, lookup};
+use super::text::strip;
+
+/// `MAX_HEADER_LENGTH`, in characters.
+const MAX_HEADER_LENGTH: usize = 10_000;
+
+/// Python's limit of digits in `int(text)`.
+const MAX_INT_DIGITS: usize = 4300;
+
+/// The header is one that Django cannot read: it raises there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidHeader;
+
+/// The parameters of a header, in the order in which each name came first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// The value of `name`; of several the last.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    fn set(&mut self, name: String, value: String) {
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
+/// `parse_header_parameters`: the lower-cased value of a Content-Type like header, and its
+/// parameters.
+pub fn parse_header_parameters(line: &str) -> Result<(String, Parameters), InvalidHeader> {
+    if line.chars().count() > MAX_HEADER_LENGTH {
+        return Err(InvalidHeader);
+    }
+    if !line.contains(';') {
+        return Ok((strip(line).to_lowercase(), Parameters::default()));
+    }
+    let mut pieces = split_parameters(line).into_iter().map(name_and_value);
+    let key = pieces.next().unwrap_or_default().0.to_lowercase();
+    Ok((key, decode_params(pieces)?))
+}
+
+/// The `charset` that a Content-Type names, as the client wrote it.
+#[must_use]
+pub fn charset_of(content_type: &str) -> Option<String> {
+    let (_, parameters) = parse_header_parameters(content_type).ok()?;
+    parameters.get("charset").map(ToOwned::to_owned)
+}
+
+/// A raw header as WSGI hands it to Django: latin-1, so that each byte is one character.
+#[must_use]
+pub fn text_of_header(raw: &[u8]) -> String {
+    latin1(raw).into_owned()
+}
+
+/// `email.message._parseparam`: pieces between semicolons that stand outside of quotes. A quote
+/// counts unless a backslash stands before it, even outside of quotes.
+fn split_parameters(line: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = line;
+    loop {
+        let (piece, tail) = rest.split_at_checked(end_of_piece(rest)).unwrap_or((rest, ""));
+        pieces.push(piece);
+        match tail.strip_prefix(';') {
+            Some(next) => rest = next,
+            None => return pieces,
+        }
+    }
+}
+
+fn end_of_piece(text: &str) -> usize {
+    let (mut quoted, mut escaped) = (false, false);
+    for (position, byte) in text.bytes().enumerate() {
+        match byte {
+            b';' if !quoted => return position,
+            b'"' if !escaped => quoted = !quoted,
+            _ => {}
+        }
+        escaped = byte == b'\\';
+    }
+    text.len()
+}
+
+/// A name without `=` keeps its case, as in Python.
+fn name_and_value(piece: &str) -> (String, String) {
+    match piece.split_once('=') {
+        Some((name, value)) => (strip(name).to_lowercase(), strip(value).to_owned()),
+        None => (strip(piece).to_owned(), String::new()),
+    }
+}
+
+/// One piece of a parameter in RFC 2231 form: `name*`, `name*0` or `name*0*`.
+struct Continuation {
+    number: Option<String>,
+    value: String,
+    encoded: bool,
+}
+
+/// `email.utils.decode_params`: parameters in RFC 2231 form come after the plain ones, so they win.
+fn decode_params(
+    pieces: impl Iterator<Item = (String, String)>,
+) -> Result<Parameters, InvalidHeader> {
+    let mut parameters = Parameters::default();
+    let mut extended: Vec<(String, Vec<Continuation>)> = Vec::new();
+    for (name, value) in pieces {
+        let value = unquote(&value);
+        let Some((base, number)) = continuation(&name) else {
+            if !name.is_empty() {
+                parameters.set(name, value);
+            }
+            continue;
+        };
+        let number = number.map(ToOwned::to_owned);
+        let part = Continuation { number, value, encoded: name.ends_with('*') };
+        match extended.iter_mut().find(|(known, _)| known == base) {
+            Some((_, parts)) => parts.push(part),
+            None => extended.push((base.to_owned(), vec![part])),
+        }
+    }
+    for (name, parts) in extended {
+        parameters.set(name, join_continuations(parts)?);
+    }
+    Ok(parameters)
+}
+
+/// `^(?P<name>\w+)\*((?P<num>[0-9]+)\*?)?$`; the number comes without leading zeros.
+fn continuation(name: &str) -> Option<(&str, Option<&str>)> {
+    let (base, rest) = name.split_once('*')?;
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if base.is_empty() || !base.chars().all(word) {
+        return None;
+    }
+    if rest.is_empty() {
+        return Some((base, None));
+    }
+    let digits = rest.strip_suffix('*').unwrap_or(rest);
+    let numeric = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    numeric.then_some((base, Some(digits)))
+}
+
+fn join_continuations(mut parts: Vec<Continuation>) -> Result<String, InvalidHeader> {
+    let numbers = parts.iter().filter_map(|part| part.number.as_ref());
+    let (mut numbered, mut too_long) = (0, false);
+    for number in numbers {
+        numbered += 1;
+        too_long |= number.len() > MAX_INT_DIGITS;
+    }
+    // Python cannot order a number and None, nor read so long a number.
+    if too_long || (numbered != 0 && numbered != parts.len()) {
+        return Err(InvalidHeader);
+    }
+    parts.sort_by(compare_continuations);
+    let extended = parts.iter().any(|part| part.encoded);
+    let text: String = parts.iter().map(decoded_piece).collect();
+    if extended { collapse_rfc2231_value(&text) } else { Ok(text) }
+}
+
+fn compare_continuations(a: &Continuation, b: &Continuation) -> Ordering {
+    let number = |part: &Continuation| {
+        let digits = part.number.as_deref().unwrap_or_default();
+        let digits = digits.trim_start_matches('0');
+        (digits.len(), digits.to_owned())
+    };
+    let order = number(a).cmp(&number(b));
+    order.then_with(|| (&a.value, a.encoded).cmp(&(&b.value, b.encoded)))
+}
+
+/// Percent-decodes an encoded piece; each octet becomes the character of its number.
+fn decoded_piece(part: &Continuation) -> String {
+    if part.encoded { unquote_url(&part.value, Charset::Latin1) } else { part.value.clone() }
+}
+
+/// `email.utils.collapse_rfc2231_value` on `charset'language'text`, after Django's check that
+/// the charset is known.
+fn collapse_rfc2231_value(value: &str) -> Result<String, InvalidHeader> {
+    let mut fields = value.splitn(3, '\'');
+    let (charset, text) = match (fields.next(), fields.next(), fields.next()) {
+        (Some(charset), Some(_), Some(text)) => (charset, text),
+        _ => ("ascii", value),
+    };
+    if charset.is_empty() {
+        return Ok(unquote(text));
+    }
+    match lookup(charset) {
+        Lookup::Text(charset) => {
+            Ok(charset.decode_replacing(&raw_unicode_escape(text)).into_owned())
+        }
+        Lookup::Unsupported => Ok(unquote(text)),
+        Lookup::Unknown => Err(InvalidHeader),
+    }
+}
+
+/// `text.encode("raw-unicode-escape")`
+fn raw_unicode_escape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match (u8::try_from(c), u32::from(c)) {
+            (Ok(byte), _) => bytes.push(byte),
+            (_, code @ ..=0xffff) => bytes.extend(format!("\\u{code:04x}").bytes()),
+            (_, code) => bytes.extend(format!("\\U{code:08x}").bytes()),
+        }
+    }
+    bytes
+}
+
+/// `email.utils.unquote`
+fn unquote(text: &str) -> String {
+    let between = |open, close| text.strip_prefix(open)?.strip_suffix(close);
+    if let Some(inner) = between('"', '"') {
+        return inner.replace("\\\\", "\\").replace("\\\"", "\"");
+    }
+    between('<', '>').unwrap_or(text).to_owned()
+}
+
+/// `urllib.parse.unquote(text, charset, "replace")`: runs of ASCII are percent-decoded each for
+/// itself, all other characters stay.
+#[must_use]
+pub fn unquote_url(text: &str, charset: Charset) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let mut decoded = String::with_capacity(text.len());
+    let same_kind = |a: &u8, b: &u8| a.is_ascii() == b.is_ascii();
+    for run in text.as_bytes().chunk_by(same_kind) {
+        let run = String::from_utf8_lossy(run);
+        if run.is_ascii() {
+            let bytes: Vec<u8> = percent_decode_str(&run).collect();
+            decoded.push_str(&charset.decode_replacing(&bytes));
+        } else {
+            decoded.push_str(&run);
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(line: &str, name: &str) -> Option<String> {
+        let (_, parameters) = parse_header_parameters(line).unwrap();
+        parameters.get(name).map(ToOwned::to_owned)
+    }
+
+    #[test]
+    fn value_and_names_are_lower_cased_and_values_are_not() {
+        let (key, parameters) = parse_header_parameters(" Text/HTML ; Charset = UTF-8 ").unwrap();
+        assert_eq!(key, "text/html");
+        assert_eq!(parameters.iter().collect::<Vec<_>>(), [("charset", "UTF-8")]);
+    }
+
+    #[test]
+    fn a_semicolon_inside_quotes_belongs_to_the_value() {
+        assert_eq!(parameter(r#"a; b="x;\"y"; c=d"#, "b").unwrap(), r#"x;"y"#);
+        assert_eq!(parameter(r#"a; b="x;\"y"; c=d"#, "c").unwrap(), "d");
+    }
+
+    #[test]
+    fn of_a_repeated_name_the_last_value_counts() {
+        assert_eq!(parameter("a; b=1; b=2", "b").unwrap(), "2");
+    }
+
+    #[test]
+    fn rfc_2231_values_are_decoded_and_win() {
+        assert_eq!(parameter("a; f*=utf-8''%C3%A9; f=x", "f").unwrap(), "é");
+        assert_eq!(parameter("a; f*1=b; f*0=a", "f").unwrap(), "ab");
+        assert_eq!(parameter("a; f*=plain", "f").unwrap(), "plain");
+        assert_eq!(parameter("a; f*=''%22x%22", "f").unwrap(), "x");
+    }
+
+    #[test]
+    fn headers_that_django_cannot_read_are_invalid() {
+        for line in ["a; charset*=bogus''utf-8", "a; b*=x; b*0=y"] {
+            assert_eq!(parse_header_parameters(line), Err(InvalidHeader), "{line}");
+        }
+        assert_eq!(parse_header_parameters(&"a".repeat(10_001)), Err(InvalidHeader));
+    }
+
+    #[test]
+    fn non_ascii_text_between_escapes_is_kept() {
+        assert_eq!(unquote_url("%C3é%A9%zz", Charset::Utf8), "\u{fffd}é\u{fffd}%zz");
+    }
+}

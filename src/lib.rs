@@ -1,0 +1,22 @@
+//! The token-auth endpoints of a Django REST framework site, served from the same database.
+//!
+//! A rule of Django or DRF stands where its Python path says: `django.contrib.auth.hashers` is
+//! [`django::auth::hashers`], `rest_framework.negotiation` is [`rest_framework::negotiation`].
+//! What has no Python counterpart stands at the top. The way of a request is
+//! [`server`] → [`django::middleware`] → [`urls`] → `dispatch` in [`rest_framework::views`] →
+//! a view, such as [`rest_framework::authtoken::views`].
+//!
+//! Imports run down this list only: [`management`], [`urls`], [`openapi`], [`secret`],
+//! [`rest_framework`], [`state`], the two `models` and [`django`], [`db`] and [`server`],
+//! [`settings`]. A script checks it.
+
+pub mod db;
+pub mod django;
+pub mod management;
+pub mod openapi;
+pub mod rest_framework;
+pub mod secret;
+pub mod server;
+pub mod settings;
+pub mod state;
+pub mod urls;

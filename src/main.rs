@@ -1,0 +1,170 @@
+//! The process: reads the command line and hands over to a command.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use drf_authtoken::db::{Database, Missing};
+use drf_authtoken::management::{
+    CommandError, changepassword, check, createsuperuser, demo, drf_create_token, migrate, openapi,
+    serve,
+};
+use drf_authtoken::settings::{SettingValue, Settings};
+use drf_authtoken::state::State;
+
+/// The token-auth endpoints of a Django REST framework site, on the site's own database.
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    /// A TOML file with Django's names as its keys; the environment overrides it.
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the endpoints.
+    #[command(alias = "runserver")]
+    Serve {
+        /// Where to listen, as `runserver` takes it: a port, or an address and a port.
+        #[arg(value_name = "ADDR:PORT", conflicts_with = "bind")]
+        addrport: Option<String>,
+        /// Where to listen; overrides the setting BIND.
+        #[arg(long, value_name = "ADDR:PORT")]
+        bind: Option<String>,
+    },
+    /// Make Django's tables in an empty database.
+    Migrate,
+    /// Create a superuser.
+    Createsuperuser {
+        /// The user's name.
+        #[arg(long)]
+        username: Option<String>,
+        /// The user's email address.
+        #[arg(long)]
+        email: Option<String>,
+        /// Do not ask; take what is missing from `DJANGO_SUPERUSER_*`.
+        #[arg(long, alias = "no-input")]
+        noinput: bool,
+    },
+    /// Change a user's password.
+    Changepassword {
+        /// The user's name; without it, the name of the system's user.
+        username: Option<String>,
+    },
+    /// Create a user's token, or print the one there is.
+    #[command(name = "drf_create_token")]
+    DrfCreateToken {
+        /// The user's name.
+        username: String,
+        /// Delete the token first, so that it is a new one.
+        #[arg(short, long)]
+        reset: bool,
+    },
+    /// Compare the database with what the service needs, and print the settings.
+    Check,
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Make a SQLite file with a user, and serve it.
+    Demo {
+        /// The file.
+        #[arg(long, value_name = "FILE", default_value = "demo.sqlite3")]
+        database: String,
+        /// Where to listen; overrides the setting BIND.
+        #[arg(long, value_name = "ADDR:PORT")]
+        bind: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let settings = match Settings::load(line.settings.as_deref(), &flags(&line.command)) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            for error in errors {
+                eprintln!("Error in the settings: {error}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(error) = log_to_stderr(&settings) {
+        eprintln!("Error in the settings: LOG_LEVEL = {:?}: {error}", settings.log_level);
+        return ExitCode::from(2);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(line.command, settings)),
+        Err(error) => Err(CommandError::from(error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(error.exit_code)
+        }
+    }
+}
+
+/// The settings that flags override.
+fn flags(command: &Command) -> Vec<(&'static str, String)> {
+    match command {
+        Command::Serve { addrport, bind } => {
+            bind.iter().chain(addrport).map(|bind| ("BIND", bind.clone())).collect()
+        }
+        Command::Demo { database, bind } => {
+            let url = ("DATABASE_URL", format!("sqlite:///{database}"));
+            bind.iter().map(|bind| ("BIND", bind.clone())).chain([url]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn log_to_stderr(settings: &Settings) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_level)?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    Ok(())
+}
+
+async fn run(command: Command, settings: Settings) -> Result<(), CommandError> {
+    let out = &mut io::stdout();
+    match command {
+        Command::Openapi => openapi::run(&settings, out),
+        Command::Demo { .. } => demo::run(settings, out).await,
+        Command::Migrate => migrate::run(&connect(&settings, Missing::Create).await?, out).await,
+        Command::Serve { .. } => {
+            let database = connect(&settings, Missing::Refuse).await?;
+            let ready = |address| {
+                // Whoever started the service waits for this line.
+                let _ = writeln!(io::stderr(), "Listening at: http://{address}");
+            };
+            serve::run(settings, database, ready).await
+        }
+        Command::Check => {
+            let database = connect(&settings, Missing::Refuse).await?;
+            check::run(&settings, &database, out).await
+        }
+        Command::Createsuperuser { username, email, noinput } => {
+            let state = state(settings).await?;
+            createsuperuser::run(&state, username, email, noinput, out).await
+        }
+        Command::Changepassword { username } => {
+            changepassword::run(&state(settings).await?, username, out).await
+        }
+        Command::DrfCreateToken { username, reset } => {
+            drf_create_token::run(&state(settings).await?, &username, reset, out).await
+        }
+    }
+}
+
+async fn connect(settings: &Settings, missing: Missing) -> Result<Database, CommandError> {
+    let connected = Database::connect(settings, missing).await;
+    connected.map_err(|error| CommandError::unreachable(&settings.database_url.print(), &error))
+}
+
+async fn state(settings: Settings) -> Result<State, CommandError> {
+    let database = connect(&settings, Missing::Refuse).await?;
+    State::new(settings, database).map_err(CommandError::new)
+}

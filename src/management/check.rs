@@ -1,0 +1,277 @@
+//! `django.core.management.commands.check`: the live tables against what the service needs.
+//!
+//! More columns and tables than these do no harm. An error keeps the service from starting; a
+//! warning concerns the commands only, or the Django beside.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use sea_orm::DbErr;
+
+use super::CommandError;
+use super::introspection::{self, Column};
+use crate::db::Database;
+use crate::django::auth::hashers::default_iterations;
+use crate::settings::Settings;
+
+/// What a column must be, whatever its exact type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Text,
+    Boolean,
+    Moment,
+}
+
+/// A column and what it must be; whether the service reads or writes it, or only a command.
+type Needed = (&'static str, Kind, bool);
+
+/// What may be NULL in Django's own tables.
+const NULL_OK: &str = "last_login";
+
+const AUTH_USER: &[Needed] = &[
+    ("id", Kind::Number, true),
+    ("password", Kind::Text, true),
+    ("last_login", Kind::Moment, false),
+    ("is_superuser", Kind::Boolean, false),
+    ("username", Kind::Text, true),
+    ("first_name", Kind::Text, false),
+    ("last_name", Kind::Text, false),
+    ("email", Kind::Text, false),
+    ("is_staff", Kind::Boolean, false),
+    ("is_active", Kind::Boolean, true),
+    ("date_joined", Kind::Moment, false),
+];
+const AUTHTOKEN_TOKEN: &[Needed] =
+    &[("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", Kind::Number, true)];
+
+const MIGRATE: &str = "Run `python manage.py migrate` in the Django project, with 'django.contrib.auth' and 'rest_framework.authtoken' in INSTALLED_APPS. On an empty database this program's own `migrate` will do.";
+const CUSTOM_USER: &str =
+    "If the project has an AUTH_USER_MODEL of its own: only auth.User is supported.";
+
+/// `django.core.checks.CheckMessage`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Issue {
+    object: String,
+    id: &'static str,
+    message: String,
+    hint: String,
+}
+
+/// What `run_checks` found, by level.
+#[derive(Debug, Default)]
+struct Issues {
+    errors: Vec<Issue>,
+    warnings: Vec<Issue>,
+}
+
+/// Prints the settings, compares, and reports as Django's `check` does: all well on standard
+/// output, warnings on standard error, and an error ends the command.
+pub async fn run(
+    settings: &Settings,
+    database: &Database,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    for (name, value) in settings.printed() {
+        writeln!(out, "{name} = {value}")?;
+    }
+    out.flush()?;
+    let mut issues = check_tables(database).await.map_err(CommandError::new)?;
+    if issues.errors.is_empty() {
+        issues.warnings.extend(check_iterations(database, settings).await?);
+    }
+    if !issues.errors.is_empty() {
+        return Err(issues.into_error());
+    }
+    if issues.warnings.is_empty() {
+        writeln!(out, "{}", issues.text())?;
+    } else {
+        writeln!(std::io::stderr(), "{}", issues.text())?;
+    }
+    Ok(())
+}
+
+/// What must hold before the service starts. Warnings are left to the command.
+pub async fn require_tables(database: &Database) -> Result<(), CommandError> {
+    let issues = check_tables(database).await.map_err(CommandError::new)?;
+    if issues.errors.is_empty() { Ok(()) } else { Err(issues.into_error()) }
+}
+
+async fn check_tables(database: &Database) -> Result<Issues, DbErr> {
+    let mut issues = Issues::default();
+    check_table(database, "auth_user", AUTH_USER, &["username"], &mut issues).await?;
+    let unique = ["key", "user_id"];
+    check_table(database, "authtoken_token", AUTHTOKEN_TOKEN, &unique, &mut issues).await?;
+    let references = introspection::references(database.connection(), "authtoken_token").await?;
+    for (column, table) in references {
+        if column == "user_id" && table != "auth_user" {
+            let message =
+                format!("tokens belong to the users of the table {table}, not of auth_user.");
+            issues.errors.push(Issue::new("authtoken_token.user_id", "E006", message, CUSTOM_USER));
+        }
+    }
+    Ok(issues)
+}
+
+async fn check_table(
+    database: &Database,
+    table: &str,
+    needed: &[Needed],
+    unique: &[&str],
+    issues: &mut Issues,
+) -> Result<(), DbErr> {
+    let columns = introspection::columns(database.connection(), table).await?;
+    if columns.is_empty() {
+        let message = "the table does not exist, or not in the search path.".to_owned();
+        issues.errors.push(Issue::new(table, "E001", message, &format!("{MIGRATE} {CUSTOM_USER}")));
+        return Ok(());
+    }
+    for (name, kind, serves) in needed {
+        let found = columns.iter().find(|column| column.name == *name);
+        let issue = check_column(&format!("{table}.{name}"), *kind, found);
+        let level = if *serves { &mut issues.errors } else { &mut issues.warnings };
+        level.extend(issue);
+    }
+    for column in &columns {
+        let known = needed.iter().any(|(name, ..)| column.name == *name);
+        if !known && !column.has_default {
+            issues.add_obstacle(table, &column.name);
+        }
+    }
+    let found = introspection::unique_columns(database.connection(), table).await?;
+    for name in unique.iter().filter(|name| !found.iter().any(|column| column == *name)) {
+        let message =
+            "two rows may have the same value; logins at the same time rely on it.".to_owned();
+        let hint = format!("Add a UNIQUE constraint on {table} ({name}), as Django's tables have.");
+        issues.errors.push(Issue::new(&format!("{table}.{name}"), "E005", message, &hint));
+    }
+    Ok(())
+}
+
+fn check_column(object: &str, kind: Kind, found: Option<&Column>) -> Option<Issue> {
+    let Some(column) = found else {
+        let message = "the column does not exist.".to_owned();
+        return Some(Issue::new(object, "E002", message, MIGRATE));
+    };
+    if Kind::of(&column.data_type) != Some(kind) {
+        let message = format!("the column is of type {}, not {}.", column.data_type, kind.types());
+        return Some(Issue::new(object, "E003", message, CUSTOM_USER));
+    }
+    if column.null_ok && column.name != NULL_OK {
+        let message = "the column may be NULL, which Django's may not.".to_owned();
+        let hint = "Give the rows without a value one, then set the column NOT NULL.";
+        return Some(Issue::new(object, "E004", message, hint));
+    }
+    None
+}
+
+/// Looks at the user made last: the Django beside hashed that password with its own default.
+async fn check_iterations(
+    database: &Database,
+    settings: &Settings,
+) -> Result<Option<Issue>, CommandError> {
+    let version = settings.django_version;
+    let default = default_iterations((version.0, version.1));
+    let ours = settings.pbkdf2_iterations.or(default).unwrap_or_default();
+    let sql = r#"SELECT "password" AS password FROM "auth_user" WHERE "password" LIKE 'pbkdf2_sha256$%' ORDER BY "id" DESC LIMIT 1"#;
+    let Some(row) = database.query_one(sql, []).await? else {
+        return Ok(None);
+    };
+    let encoded: String = row.try_get("", "password").map_err(CommandError::new)?;
+    let stored = encoded.split('$').nth(1).and_then(|count| count.parse::<u32>().ok());
+    Ok(stored.filter(|stored| *stored != ours).map(|stored| iterations_differ(stored, ours)))
+}
+
+fn iterations_differ(stored: u32, ours: u32) -> Issue {
+    let message = format!(
+        "the newest user's hash has {stored} iterations, new ones get {ours}. This service and \
+         Django would rewrite each other's hashes at every login."
+    );
+    let versions = [(4, 2), (5, 0), (5, 1), (5, 2), (6, 0), (6, 1)];
+    let django = versions.into_iter().find(|version| default_iterations(*version) == Some(stored));
+    let hint = match django {
+        Some((major, minor)) => format!(
+            "If the site runs Django {major}.{minor}, set DJANGO_VERSION to {major}.{minor}."
+        ),
+        None => format!(
+            "If the site's hasher makes {stored} iterations, set PBKDF2_ITERATIONS to {stored}."
+        ),
+    };
+    Issue::new("auth_user.password", "W002", message, &hint)
+}
+
+impl Kind {
+    /// The databases' names for the types that Django's fields have.
+    fn of(data_type: &str) -> Option<Self> {
+        match data_type {
+            "int2" | "int4" | "int8" | "integer" | "bigint" | "smallint" | "int" => {
+                Some(Self::Number)
+            }
+            "varchar" | "text" | "bpchar" | "citext" | "char" => Some(Self::Text),
+            "bool" | "boolean" => Some(Self::Boolean),
+            "timestamptz" | "datetime" => Some(Self::Moment),
+            _ => None,
+        }
+    }
+
+    fn types(self) -> &'static str {
+        match self {
+            Self::Number => "an integer",
+            Self::Text => "a text",
+            Self::Boolean => "a boolean",
+            Self::Moment => "a timestamp with time zone (SQLite: datetime)",
+        }
+    }
+}
+
+impl Issue {
+    fn new(object: &str, id: &'static str, message: String, hint: &str) -> Self {
+        Self { object: object.to_owned(), id, message, hint: hint.to_owned() }
+    }
+
+    /// `CheckMessage.__str__`.
+    fn text(&self) -> String {
+        let Self { object, id, message, hint } = self;
+        format!("{object}: (drf_authtoken.{id}) {message}\n\tHINT: {hint}")
+    }
+}
+
+impl Issues {
+    /// A column that no INSERT of ours fills and that demands a value.
+    fn add_obstacle(&mut self, table: &str, column: &str) {
+        let message = "the column is not Django's, demands a value and has no default.".to_owned();
+        let hint = "Give the column a default in the database, or let it be NULL.";
+        let issue = Issue::new(&format!("{table}.{column}"), "E007", message, hint);
+        // Users are inserted by `createsuperuser` only, tokens by logins.
+        let level = if table == "auth_user" { &mut self.warnings } else { &mut self.errors };
+        level.push(issue);
+    }
+
+    /// `BaseCommand.check`.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (title, issues) in [("ERRORS", &self.errors), ("WARNINGS", &self.warnings)] {
+            if !issues.is_empty() {
+                let mut lines: Vec<String> = issues.iter().map(Issue::text).collect();
+                lines.sort_unstable();
+                // Writing to a String cannot fail.
+                let _ = write!(text, "\n{title}:\n{}\n", lines.join("\n"));
+            }
+        }
+        match self.errors.len() + self.warnings.len() {
+            0 => "System check identified no issues (0 silenced).".to_owned(),
+            count => {
+                let counted =
+                    if count == 1 { "1 issue".to_owned() } else { format!("{count} issues") };
+                format!(
+                    "System check identified some issues:\n{text}\nSystem check identified {counted} (0 silenced)."
+                )
+            }
+        }
+    }
+
+    /// `SystemCheckError`, which says its own name.
+    fn into_error(self) -> CommandError {
+        CommandError { message: format!("SystemCheckError: {}", self.text()), exit_code: 1 }
+    }
+}

@@ -1,0 +1,107 @@
+//! `input` and `getpass` of Python, and the two streams of a command.
+
+use std::future::Future;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::thread;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::CommandError;
+
+/// Who answers a command's questions. Tests answer from a script.
+pub(super) trait Console {
+    /// `stdin.isatty()`.
+    fn is_terminal(&self) -> bool;
+
+    /// One line, without its end. The end of the input and Ctrl-C cancel the command.
+    fn input(&mut self, prompt: &str) -> impl Future<Output = Result<String, CommandError>>;
+
+    /// One line that is not shown, asked and read at the terminal even if the standard streams
+    /// are not one.
+    fn getpass(
+        &mut self,
+        prompt: &str,
+    ) -> impl Future<Output = Result<Zeroizing<String>, CommandError>>;
+
+    /// A line on standard output.
+    fn stdout(&mut self, line: &str);
+
+    /// A line on standard error.
+    fn stderr(&mut self, line: &str);
+}
+
+/// The terminal of the process.
+pub(super) struct Terminal<'a, W> {
+    interrupt: Signal,
+    out: &'a mut W,
+}
+
+impl<'a, W: Write> Terminal<'a, W> {
+    /// Takes Ctrl-C over from here on: unhandled, it would end the process while the terminal
+    /// is in the mode in which a password is read, and leave it there.
+    pub(super) fn new(out: &'a mut W) -> io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, out })
+    }
+}
+
+impl<W: Write> Console for Terminal<'_, W> {
+    fn is_terminal(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
+    async fn input(&mut self, prompt: &str) -> Result<String, CommandError> {
+        print(self.out, prompt);
+        let line = on_thread(|| io::stdin().lines().next());
+        tokio::select! {
+            line = line => line?.ok_or_else(cancelled)?.map_err(|error| {
+                CommandError::new(format_args!("The input cannot be read: {error}"))
+            }),
+            _ = self.interrupt.recv() => Err(cancelled()),
+        }
+    }
+
+    async fn getpass(&mut self, prompt: &str) -> Result<Zeroizing<String>, CommandError> {
+        let prompt = prompt.to_owned();
+        let password = on_thread(move || rpassword::prompt_password(prompt)).await?;
+        password.map(Zeroizing::new).map_err(|error| {
+            // rpassword reads Ctrl-C as a key and has put the terminal back by now.
+            match error.kind() {
+                ErrorKind::Interrupted | ErrorKind::UnexpectedEof => cancelled(),
+                _ => CommandError::new(format_args!(
+                    "No password can be asked for without a terminal: {error}"
+                )),
+            }
+        })
+    }
+
+    fn stdout(&mut self, line: &str) {
+        print(self.out, &format!("{line}\n"));
+    }
+
+    fn stderr(&mut self, line: &str) {
+        print(&mut io::stderr(), &format!("{line}\n"));
+    }
+}
+
+/// Reads on a thread of its own. The runtime would wait for one of its blocking threads at the
+/// end of the process, and this one may never return.
+async fn on_thread<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CommandError> {
+    let (answer, result) = oneshot::channel();
+    thread::spawn(move || answer.send(read()));
+    result.await.map_err(|_| cancelled())
+}
+
+/// The line that a prompt began ends first.
+fn cancelled() -> CommandError {
+    CommandError { message: "\nOperation cancelled.".to_owned(), exit_code: 1 }
+}
+
+/// Nobody is left to tell when a stream is closed.
+fn print(stream: &mut impl Write, text: &str) {
+    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+}

@@ -1,0 +1,47 @@
+//! `rest_framework.authtoken.management.commands.drf_create_token`.
+
+use std::io::Write;
+
+use super::CommandError;
+use crate::rest_framework::authtoken::models::generate_key;
+use crate::state::State;
+
+/// Prints the token of `username`, made if there is none; with `reset` always a fresh one.
+pub async fn run(
+    state: &State,
+    username: &str,
+    reset: bool,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    let found = state.users.get_by_natural_key(&state.database, username).await?;
+    let user = found.ok_or_else(|| no_such_user(username))?.user;
+    if reset {
+        state.tokens.delete(&state.database, &user).await?;
+    }
+    let key = get_or_create(state, username).await?.ok_or_else(|| no_such_user(username))?;
+    writeln!(out, "Generated token {key} for user {username}")?;
+    Ok(out.flush()?)
+}
+
+/// Why not the `get_or_create` of the login? That one serves a verified password only, and an
+/// active user; this command makes a token for anybody, as Django's does.
+async fn get_or_create(state: &State, username: &str) -> Result<Option<String>, CommandError> {
+    let mut random = [0; 20];
+    (state.random)(&mut random).map_err(CommandError::new)?;
+    let (table, pk, field) = (state.users.table, state.users.pk, state.users.username_field);
+    let insert = format!(
+        r#"INSERT INTO "authtoken_token" ("key", "created", "user_id") SELECT $1, $2, u."{pk}" FROM "{table}" u WHERE u."{field}" = $3 ON CONFLICT DO NOTHING"#
+    );
+    let created = state.database.datetime((state.now)());
+    let values = [generate_key(random).into(), created, username.into()];
+    state.database.execute(&insert, values).await?;
+    let select = format!(
+        r#"SELECT t."key" AS key FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE u."{field}" = $1"#
+    );
+    let row = state.database.query_one(&select, [username.into()]).await?;
+    row.map(|row| row.try_get("", "key").map_err(CommandError::new)).transpose()
+}
+
+fn no_such_user(username: &str) -> CommandError {
+    CommandError::new(format_args!("Cannot create the Token: user {username} does not exist"))
+}

@@ -1,0 +1,229 @@
+//! `django.core.management.commands.migrate`: the tables that Django would make, in a database
+//! that has none of them.
+//!
+//! Why not run Django's migrations one by one? Their end is known, and a half-migrated
+//! database is nobody's. On a database that Django made this command only looks.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+
+use super::{CommandError, introspection};
+use crate::db::Database;
+
+const POSTGRES: &str = include_str!("migrate_postgres.sql");
+const SQLITE: &str = include_str!("migrate_sqlite.sql");
+
+/// One of our own runs at a time; Django's take no such lock, but fail on the tables' names.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('drf-authtoken migrate'))";
+
+const TABLES: [&str; 9] = [
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+    "auth_user",
+    "auth_user_groups",
+    "auth_user_user_permissions",
+    "authtoken_token",
+];
+
+/// The migrations whose end the two SQL files are, in the order in which Django applies them.
+const MIGRATIONS: [(&str, &str); 18] = [
+    ("contenttypes", "0001_initial"),
+    ("contenttypes", "0002_remove_content_type_name"),
+    ("auth", "0001_initial"),
+    ("auth", "0002_alter_permission_name_max_length"),
+    ("auth", "0003_alter_user_email_max_length"),
+    ("auth", "0004_alter_user_username_opts"),
+    ("auth", "0005_alter_user_last_login_null"),
+    ("auth", "0006_require_contenttypes_0002"),
+    ("auth", "0007_alter_validators_add_error_messages"),
+    ("auth", "0008_alter_user_username_max_length"),
+    ("auth", "0009_alter_user_last_name_max_length"),
+    ("auth", "0010_alter_group_name_max_length"),
+    ("auth", "0011_update_proxy_permissions"),
+    ("auth", "0012_alter_user_first_name_max_length"),
+    ("authtoken", "0001_initial"),
+    ("authtoken", "0002_auto_20160226_1747"),
+    ("authtoken", "0003_tokenproxy"),
+    ("authtoken", "0004_alter_tokenproxy_options"),
+];
+
+/// The models that get a content type and permissions: app label, model, verbose name. In the
+/// order of `create_permissions`; `create_contenttypes` goes through each app by name.
+const MODELS: [(&str, &[(&str, &str)]); 3] = [
+    ("contenttypes", &[("contenttype", "content type")]),
+    ("auth", &[("permission", "permission"), ("group", "group"), ("user", "user")]),
+    ("authtoken", &[("token", "Token"), ("tokenproxy", "Token")]),
+];
+
+/// Whose database it is.
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    /// None of the tables is there.
+    Nobody,
+    /// All migrations that are needed have been applied.
+    Django,
+    /// Django's, but these migrations have not been applied.
+    Unfinished(Vec<String>),
+    /// These tables are there without a record of migrations.
+    Unknown(Vec<String>),
+}
+
+/// Makes the tables, or says why it does not.
+pub async fn run(database: &Database, out: &mut impl Write) -> Result<(), CommandError> {
+    match migrate(database.connection()).await.map_err(|error| failed(&error))? {
+        Owner::Nobody => Ok(tell(out, &MIGRATIONS)?),
+        Owner::Django => Ok(tell(out, &[])?),
+        Owner::Unfinished(missing) => Err(unfinished(&missing)),
+        Owner::Unknown(tables) => Err(unknown(&tables)),
+    }
+}
+
+/// Returns whose the database was. A look without a lock comes first: a database that is
+/// somebody's is not written to, and may be busy.
+async fn migrate(connection: &DatabaseConnection) -> Result<Owner, DbErr> {
+    let mut owner = owner(connection).await?;
+    if owner == Owner::Nobody {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = connection.begin_with_options(options).await?;
+        owner = create_tables(&transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(owner)
+}
+
+/// Looks again under the lock: somebody else may have been faster. Returns what it found.
+async fn create_tables(transaction: &DatabaseTransaction) -> Result<Owner, DbErr> {
+    let backend = transaction.get_database_backend();
+    if backend == DbBackend::Postgres {
+        transaction.execute_unprepared(LOCK).await?;
+    }
+    let owner = owner(transaction).await?;
+    if owner == Owner::Nobody {
+        let tables = if backend == DbBackend::Sqlite { SQLITE } else { POSTGRES };
+        transaction.execute_unprepared(tables).await?;
+        transaction.execute_unprepared(&rows(backend)).await?;
+    }
+    Ok(owner)
+}
+
+async fn owner(connection: &impl ConnectionTrait) -> Result<Owner, DbErr> {
+    let mut found = introspection::table_names(connection).await?;
+    found.retain(|name| TABLES.contains(&name.as_str()));
+    if found.is_empty() {
+        return Ok(Owner::Nobody);
+    }
+    if !found.iter().any(|name| name == "django_migrations") {
+        return Ok(Owner::Unknown(found));
+    }
+    let sql = "SELECT app, name FROM django_migrations";
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let mut missing: Vec<String> = MIGRATIONS.iter().map(dotted).collect();
+    for row in connection.query_all_raw(statement).await? {
+        let applied = [row.try_get::<String>("", "app")?, row.try_get("", "name")?].join(".");
+        missing.retain(|migration| *migration != applied);
+    }
+    Ok(if missing.is_empty() { Owner::Django } else { Owner::Unfinished(missing) })
+}
+
+/// What Django's `migrate` leaves in the tables. The numbers come from the tables' own counters,
+/// so that these go on where they should.
+fn rows(backend: DbBackend) -> String {
+    let now = match backend {
+        DbBackend::Sqlite => "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+        _ => "now()",
+    };
+    let mut sql = String::new();
+    for (app, name) in MIGRATIONS {
+        insert(
+            &mut sql,
+            "django_migrations (app, name, applied)",
+            &format!("'{app}', '{name}', {now}"),
+        );
+    }
+    for (app, models) in MODELS {
+        let mut names: Vec<&str> = models.iter().map(|(model, _)| *model).collect();
+        names.sort_unstable();
+        for model in names {
+            insert(
+                &mut sql,
+                "django_content_type (app_label, model)",
+                &format!("'{app}', '{model}'"),
+            );
+        }
+    }
+    for (app, models) in MODELS {
+        for (model, verbose_name) in models {
+            permissions(&mut sql, app, model, verbose_name);
+        }
+    }
+    sql
+}
+
+/// `create_permissions`: the default permissions of a model.
+fn permissions(sql: &mut String, app: &str, model: &str, verbose_name: &str) {
+    let content_type = format!(
+        "(SELECT id FROM django_content_type WHERE app_label = '{app}' AND model = '{model}')"
+    );
+    for action in ["add", "change", "delete", "view"] {
+        let values = format!("'Can {action} {verbose_name}', {content_type}, '{action}_{model}'");
+        insert(sql, "auth_permission (name, content_type_id, codename)", &values);
+    }
+}
+
+fn insert(sql: &mut String, table: &str, values: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(sql, "INSERT INTO {table} VALUES ({values});");
+}
+
+fn dotted((app, name): &(&str, &str)) -> String {
+    format!("{app}.{name}")
+}
+
+fn tell(out: &mut impl Write, applied: &[(&str, &str)]) -> std::io::Result<()> {
+    writeln!(out, "Operations to perform:")?;
+    writeln!(out, "  Apply all migrations: auth, authtoken, contenttypes")?;
+    writeln!(out, "Running migrations:")?;
+    if applied.is_empty() {
+        writeln!(out, "  No migrations to apply.")?;
+    }
+    for migration in applied {
+        writeln!(out, "  Applying {}... OK", dotted(migration))?;
+    }
+    out.flush()
+}
+
+fn unfinished(missing: &[String]) -> CommandError {
+    CommandError::new(format_args!(
+        "This database belongs to a Django project that has not applied {}. Apply them there: put \
+         'rest_framework.authtoken' in INSTALLED_APPS and run `python manage.py migrate`. Django's \
+         tables are not changed from here.",
+        missing.join(", ")
+    ))
+}
+
+fn unknown(tables: &[String]) -> CommandError {
+    CommandError::new(format_args!(
+        "This database has the tables {} but no django_migrations table that says who made them. \
+         Name an empty database in DATABASE_URL or, if Django made the tables, run `python manage.py \
+         migrate --fake-initial`.",
+        tables.join(", ")
+    ))
+}
+
+fn failed(error: &DbErr) -> CommandError {
+    CommandError::new(format_args!(
+        "The tables could not be made: {error}. Nothing was changed. If another migrate is running, \
+         let it end; the user in DATABASE_URL must be allowed to create tables."
+    ))
+}

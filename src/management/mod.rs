@@ -1,0 +1,60 @@
+//! `django.core.management`: the commands, named as Django names them.
+
+use std::fmt;
+
+use crate::db::DatabaseError;
+
+pub mod changepassword;
+pub mod check;
+pub mod console;
+pub mod createsuperuser;
+pub mod demo;
+pub mod drf_create_token;
+mod getuser;
+mod introspection;
+pub mod migrate;
+pub mod openapi;
+pub mod serve;
+
+/// `CommandError`: a command ends with a message on standard error and an exit code.
+#[derive(Debug)]
+pub struct CommandError {
+    /// The message, as it is printed.
+    pub message: String,
+    /// The exit code: Django's is 1, and 2 for a command line or settings that cannot be read.
+    pub exit_code: u8,
+}
+
+impl CommandError {
+    /// As Django prints it, with exit code 1.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self { message: format!("CommandError: {message}"), exit_code: 1 }
+    }
+
+    /// The database could not be reached. `database` is its printed URL, without password.
+    pub fn unreachable(database: &str, error: &DatabaseError) -> Self {
+        Self::new(format_args!(
+            "cannot use the database {database}: {error}. Check DATABASE_URL and that the server is up."
+        ))
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+impl From<DatabaseError> for CommandError {
+    fn from(error: DatabaseError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error)
+    }
+}

@@ -1,0 +1,136 @@
+//! `rest_framework.authentication`: who sends the request.
+
+use poem::http::{HeaderMap, header};
+
+use super::exceptions::APIException;
+use crate::django::auth::models::User;
+use crate::state::State;
+
+const NO_CREDENTIALS: &str = "Invalid token header. No credentials provided.";
+const SPACES: &str = "Invalid token header. Token string should not contain spaces.";
+const CHARACTERS: &str =
+    "Invalid token header. Token string should not contain invalid characters.";
+const NO_SUCH_TOKEN: &str = "Invalid token.";
+const INACTIVE: &str = "User inactive or deleted.";
+
+/// An authentication class of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// `TokenAuthentication`.
+    Token,
+}
+
+impl Authentication {
+    /// `authenticate`: `Ok(None)` where the request does not try to authenticate this way.
+    pub async fn authenticate(
+        self,
+        headers: &HeaderMap,
+        state: &State,
+    ) -> Result<Option<User>, APIException> {
+        match self {
+            Self::Token => match token_of(&get_authorization_header(headers))? {
+                Some(key) => authenticate_credentials(state, key).await.map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// `authenticate_header`, the value of `WWW-Authenticate` on a 401.
+    #[must_use]
+    pub fn authenticate_header(self) -> &'static str {
+        match self {
+            Self::Token => "Token",
+        }
+    }
+}
+
+/// `Request._authenticate`: the first class that knows the client decides.
+pub async fn authenticate(
+    classes: &[Authentication],
+    headers: &HeaderMap,
+    state: &State,
+) -> Result<Option<User>, APIException> {
+    for class in classes {
+        if let Some(user) = class.authenticate(headers, state).await? {
+            return Ok(Some(user));
+        }
+    }
+    Ok(None)
+}
+
+/// `get_authorization_header`. WSGI joins repeated headers with a comma.
+fn get_authorization_header(headers: &HeaderMap) -> Vec<u8> {
+    let lines: Vec<&[u8]> =
+        headers.get_all(header::AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
+    lines.join(&b',')
+}
+
+/// `TokenAuthentication.authenticate`: the key of a `Token …` header, `None` for other schemes.
+fn token_of(header: &[u8]) -> Result<Option<&str>, APIException> {
+    let fail = |text| Err(APIException::AuthenticationFailed(text));
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let mut parts = header.split(is_space).filter(|part| !part.is_empty());
+    match parts.next() {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"Token") => {}
+        _ => return Ok(None),
+    }
+    match (parts.next(), parts.next()) {
+        (None, _) => fail(NO_CREDENTIALS),
+        (Some(_), Some(_)) => fail(SPACES),
+        (Some(key), None) => str::from_utf8(key).map(Some).or_else(|_| fail(CHARACTERS)),
+    }
+}
+
+/// `TokenAuthentication.authenticate_credentials`.
+async fn authenticate_credentials(state: &State, key: &str) -> Result<User, APIException> {
+    let found = state.tokens.for_key(&state.database, key).await;
+    match found.map_err(APIException::unavailable)? {
+        None => Err(APIException::AuthenticationFailed(NO_SUCH_TOKEN)),
+        Some(user) if !user.is_active => Err(APIException::AuthenticationFailed(INACTIVE)),
+        Some(user) => Ok(user),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(header: &[u8]) -> &'static str {
+        match token_of(header) {
+            Err(APIException::AuthenticationFailed(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn another_scheme_or_no_scheme_is_anonymous() {
+        for header in ["", "  ", "Bearer x", "Tokenx y", "9944b09199c62bcf", "Token\u{a0}x"] {
+            assert_eq!(token_of(header.as_bytes()).unwrap(), None, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_matched_without_case_and_blanks_do_not_count() {
+        for header in ["Token k", "tOKEN \t k  ", "  TOKEN k"] {
+            assert_eq!(token_of(header.as_bytes()).unwrap(), Some("k"), "{header:?}");
+        }
+        assert_eq!(token_of("Token schlüssel".as_bytes()).unwrap(), Some("schlüssel"));
+    }
+
+    #[test]
+    fn a_malformed_token_header_is_401_with_its_reason() {
+        assert_eq!(detail(b"Token"), NO_CREDENTIALS);
+        assert_eq!(detail(b"Token a b"), SPACES);
+        for key in [&b"\xe9"[..], b"\xff", b"\xed\xa0\x80", b"\xc0\xaf"] {
+            assert_eq!(detail(&[b"Token ", key].concat()), CHARACTERS);
+        }
+    }
+
+    #[test]
+    fn repeated_headers_are_joined_with_a_comma() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::AUTHORIZATION, "Token A".parse().unwrap());
+        headers.append(header::AUTHORIZATION, "Token B".parse().unwrap());
+        assert_eq!(get_authorization_header(&headers), b"Token A,Token B");
+    }
+}

@@ -1,0 +1,98 @@
+//! `rest_framework.authtoken.models.Token`: the token table.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{Database, DatabaseError};
+use crate::django::auth::models::{Credentials, User, UserModel};
+
+/// How often `get_or_create` looks again after another login took the place of its row.
+const ATTEMPTS: usize = 3;
+
+/// The statements of `authtoken_token`, made once for the user model.
+#[derive(Debug, Clone)]
+pub struct TokenModel {
+    for_key: String,
+    for_user: String,
+    insert: String,
+    delete: String,
+}
+
+impl TokenModel {
+    /// For the tokens of `users`.
+    #[must_use]
+    pub fn new(users: &UserModel) -> Self {
+        let UserModel { table, pk, pk_type, username_field, .. } = users;
+        // The user must still be the one whose password was verified.
+        let verified =
+            format!(r#"u."{pk}" = CAST($1 AS {pk_type}) AND u."password" = $2 AND u."is_active""#);
+        Self {
+            for_key: format!(
+                r#"SELECT CAST(u."{pk}" AS text) AS pk, u."{username_field}" AS username, u."is_active" AS is_active FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key" = $1"#
+            ),
+            for_user: format!(
+                r#"SELECT t."key" AS key FROM "{table}" u LEFT JOIN "authtoken_token" t ON t."user_id" = u."{pk}" WHERE {verified}"#
+            ),
+            insert: format!(
+                r#"INSERT INTO "authtoken_token" ("key", "created", "user_id") SELECT $3, $4, u."{pk}" FROM "{table}" u WHERE {verified} ON CONFLICT DO NOTHING"#
+            ),
+            delete: format!(
+                r#"DELETE FROM "authtoken_token" WHERE "user_id" = CAST($1 AS {pk_type})"#
+            ),
+        }
+    }
+
+    /// The user that `key` stands for: one SELECT.
+    pub async fn for_key(
+        &self,
+        database: &Database,
+        key: &str,
+    ) -> Result<Option<User>, DatabaseError> {
+        let row = database.query_one(&self.for_key, [key.into()]).await?;
+        Ok(row.as_ref().map(User::from_row).transpose()?)
+    }
+
+    /// `Token.objects.get_or_create(user=…)`: one token a user, whoever asks at the same time.
+    ///
+    /// `None` if the user is gone, inactive or has another password hash than the verified
+    /// one. `generated` is the key of a new row.
+    pub async fn get_or_create(
+        &self,
+        database: &Database,
+        verified: &Credentials,
+        generated: &str,
+        created: DateTime<Utc>,
+    ) -> Result<Option<String>, DatabaseError> {
+        let pk = verified.user.pk.as_str();
+        let password = verified.password.as_str();
+        for _ in 0..ATTEMPTS {
+            let found = database.query_one(&self.for_user, [pk.into(), password.into()]).await?;
+            let Some(row) = found else { return Ok(None) };
+            if let Some(key) = row.try_get::<Option<String>>("", "key")? {
+                return Ok(Some(key));
+            }
+            let created = database.datetime(created);
+            let values = [pk.into(), password.into(), generated.into(), created];
+            if database.execute(&self.insert, values).await? == 1 {
+                return Ok(Some(generated.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deletes the user's token: `drf_create_token --reset`.
+    pub async fn delete(&self, database: &Database, user: &User) -> Result<(), DatabaseError> {
+        database.execute(&self.delete, [user.pk.as_str().into()]).await?;
+        Ok(())
+    }
+}
+
+/// `Token.generate_key`: 20 random bytes in lower-case hex.
+#[must_use]
+pub fn generate_key(random: [u8; 20]) -> String {
+    use std::fmt::Write;
+    random.iter().fold(String::with_capacity(40), |mut key, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(key, "{byte:02x}");
+        key
+    })
+}

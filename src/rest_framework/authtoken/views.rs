@@ -1,0 +1,80 @@
+//! `rest_framework.authtoken.views.ObtainAuthToken`: a token for a username and a password.
+
+use poem_openapi::OpenApi;
+
+use super::models::generate_key;
+use super::serializers::{AUTH_TOKEN, AuthToken};
+use crate::django::auth::backends;
+use crate::django::auth::hashers::Password;
+use crate::rest_framework::authentication::Authentication;
+use crate::rest_framework::exceptions::APIException;
+use crate::rest_framework::parsers::Parser;
+use crate::rest_framework::renderers::Renderer;
+use crate::rest_framework::request::{RequestData, RequestState};
+use crate::rest_framework::views::{APIView, Response, View};
+use crate::state::State;
+
+const REFUSED: &str = "Unable to log in with provided credentials.";
+
+/// How often a login starts over because the user's row changed under it.
+const ATTEMPTS: usize = 3;
+
+/// The view.
+pub struct ObtainAuthToken;
+
+impl APIView for ObtainAuthToken {
+    const VIEW: View = View {
+        name: "Obtain Auth Token",
+        description: "",
+        renderers: &[Renderer::Json],
+        parsers: &[Parser::Form, Parser::MultiPart, Parser::Json],
+        authentication: &[Authentication::Token],
+        permissions: &[],
+        serializer: Some(&AUTH_TOKEN),
+    };
+}
+
+#[OpenApi]
+impl ObtainAuthToken {
+    /// Obtain auth token
+    ///
+    /// Answers the user's token, and makes it first if there is none.
+    #[oai(path = "/api-token-auth", method = "post", operation_id = "api_token_auth_create")]
+    async fn post(
+        &self,
+        RequestState(state): RequestState,
+        body: RequestData<ObtainAuthToken, AuthToken>,
+    ) -> Result<Response<AuthToken>, APIException> {
+        let values = AUTH_TOKEN.run_validation(&body.data)?;
+        let Ok([username, password]) = <[String; 2]>::try_from(values) else {
+            return Err(APIException::ServerError("AUTH_TOKEN has other fields".into()));
+        };
+        let token = obtain(&state, &username, password.into()).await?;
+        Ok(Response(AuthToken { username, password: String::new(), token }))
+    }
+}
+
+/// Verifies, then issues only if the verified hash is still the user's: a password that was
+/// changed, a user who was deactivated or deleted meanwhile, gets no token.
+async fn obtain(state: &State, username: &str, password: Password) -> Result<String, APIException> {
+    let State { database, users, hashing_pool, .. } = state;
+    for _ in 0..ATTEMPTS {
+        let verified =
+            backends::authenticate(database, users, hashing_pool, username, &password).await;
+        let Some(credentials) = verified.map_err(APIException::unavailable)? else {
+            return Err(APIException::non_field_error(REFUSED));
+        };
+        let mut random = [0; 20];
+        (state.random)(&mut random).map_err(APIException::unavailable)?;
+        let created = (state.now)();
+        let issued = state
+            .tokens
+            .get_or_create(database, &credentials, &generate_key(random), created)
+            .await;
+        if let Some(token) = issued.map_err(APIException::unavailable)? {
+            return Ok(token);
+        }
+    }
+    let changing = std::io::Error::other("the user's row changed during each attempt to log in");
+    Err(APIException::unavailable(changing))
+}

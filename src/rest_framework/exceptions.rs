@@ -1,0 +1,119 @@
+//! `rest_framework.exceptions`: what can go wrong with a request, and what a client is told.
+//!
+//! The reason and the answer are two things: a source error is for the log, the wire text
+//! is DRF's. `views::exception_handler` is the only place that turns one into a response.
+
+use std::error::Error;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+/// Why a request is not answered with its view's data.
+#[derive(Debug)]
+pub enum APIException {
+    /// 400 `{"detail": …}`: the body cannot be read as its media type.
+    ParseError(String),
+    /// 400: lists of messages by field, in the order of the fields.
+    ValidationError(Map<String, Value>),
+    /// 401: the `Authorization` header names a token that opens nothing.
+    AuthenticationFailed(&'static str),
+    /// 401: the view wants a user and the request has none.
+    NotAuthenticated,
+    /// 404 as JSON: `?format=` names no renderer of the view.
+    NotFound,
+    /// 405 with the method as the client sent it.
+    MethodNotAllowed(String),
+    /// 406: no renderer of the view satisfies `Accept`.
+    NotAcceptable,
+    /// 415 with the `Content-Type` as the client sent it.
+    UnsupportedMediaType(String),
+    /// 400 as Django's HTML page: `django.core.exceptions.SuspiciousOperation` and its kind.
+    SuspiciousOperation(&'static str),
+    /// 408: the client did not send its body in time. The server's own answer.
+    RequestTimeout,
+    /// 413: the body is over the service's own bound. The server's own answer.
+    ContentTooLarge,
+    /// 503: the database or the hashing queue cannot take the request now.
+    ServiceUnavailable(Box<dyn Error + Send + Sync>),
+    /// 500 as Django's HTML page: a fault of ours.
+    ServerError(Box<dyn Error + Send + Sync>),
+}
+
+impl APIException {
+    /// The database or the hashing pool failed; `source` is logged, never sent.
+    pub fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::ServiceUnavailable(Box::new(source))
+    }
+
+    /// One message under `non_field_errors`, as `Serializer.validate` raises it.
+    pub fn non_field_error(message: &str) -> Self {
+        Self::ValidationError(Map::from_iter([("non_field_errors".to_owned(), json!([message]))]))
+    }
+
+    /// `APIException.status_code`.
+    #[must_use]
+    pub fn status_code(&self) -> u16 {
+        match self {
+            Self::ParseError(_) | Self::ValidationError(_) | Self::SuspiciousOperation(_) => 400,
+            Self::AuthenticationFailed(_) | Self::NotAuthenticated => 401,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed(_) => 405,
+            Self::NotAcceptable => 406,
+            Self::RequestTimeout => 408,
+            Self::ContentTooLarge => 413,
+            Self::UnsupportedMediaType(_) => 415,
+            Self::ServerError(_) => 500,
+            Self::ServiceUnavailable(_) => 503,
+        }
+    }
+
+    /// `APIException.detail` as the JSON that the client gets, or `None` where Django sends
+    /// its HTML page instead.
+    #[must_use]
+    pub fn detail(&self) -> Option<Value> {
+        let text = match self {
+            Self::SuspiciousOperation(_) | Self::ServerError(_) => return None,
+            Self::ValidationError(errors) => return Some(Value::Object(errors.clone())),
+            Self::ParseError(text) => text.as_str(),
+            Self::AuthenticationFailed(text) => text,
+            Self::NotAuthenticated => "Authentication credentials were not provided.",
+            Self::NotFound => "Not found.",
+            Self::MethodNotAllowed(method) => {
+                return Some(detail(&format!("Method \"{method}\" not allowed.")));
+            }
+            Self::NotAcceptable => "Could not satisfy the request Accept header.",
+            Self::UnsupportedMediaType(media_type) => {
+                let text = format!("Unsupported media type \"{media_type}\" in request.");
+                return Some(detail(&text));
+            }
+            Self::RequestTimeout => "The request body did not arrive in time.",
+            Self::ContentTooLarge => "The request body is too large.",
+            Self::ServiceUnavailable(_) => "Service temporarily unavailable, try again later.",
+        };
+        Some(detail(text))
+    }
+}
+
+fn detail(text: &str) -> Value {
+    json!({ "detail": text })
+}
+
+impl fmt::Display for APIException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServiceUnavailable(source) | Self::ServerError(source) => write!(f, "{source}"),
+            Self::SuspiciousOperation(reason) => f.write_str(reason),
+            // The other texts are the client's own input echoed: no place for them in a log.
+            other => write!(f, "status {}", other.status_code()),
+        }
+    }
+}
+
+impl Error for APIException {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::ServiceUnavailable(source) | Self::ServerError(source) => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}

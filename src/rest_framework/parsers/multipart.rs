@@ -1,0 +1,30 @@
+//! `rest_framework.parsers.MultiPartParser`: `multipart/form-data`.
+
+use super::{Data, Limits, ParseFailure};
+use crate::django::http::multipartparser::{MultiPartError, MultiPartParser};
+use crate::django::utils::encoding::Charset;
+
+/// `MultiPartParser.parse`; `content_type` is the header read as latin-1.
+pub(super) fn parse(
+    body: &[u8],
+    content_type: &str,
+    charset: Charset,
+    limits: &Limits,
+) -> Result<Data, ParseFailure> {
+    let parser = MultiPartParser::new(content_type, charset, limits)?;
+    let (fields, files) = parser.parse(body)?;
+    Ok(Data::Form(fields, files))
+}
+
+impl From<MultiPartError> for ParseFailure {
+    fn from(error: MultiPartError) -> Self {
+        match error {
+            MultiPartError::Parser(text) => {
+                Self::Parse(format!("Multipart form parse error - {text}"))
+            }
+            MultiPartError::TooManyFields => Self::TooManyFields,
+            MultiPartError::TooManyFiles => Self::TooManyFiles,
+            MultiPartError::RequestDataTooBig => Self::RequestDataTooBig,
+        }
+    }
+}

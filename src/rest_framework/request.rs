@@ -1,0 +1,191 @@
+//! `rest_framework.request.Request`: what a handler asks of its request, as extractors that
+//! also document themselves.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use poem::error::ReadBodyError;
+use poem::http::{HeaderMap, header};
+use poem::{Body, Request, RequestBody, Result};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::exceptions::APIException;
+use super::parsers::{self, Data, Limits, ParseFailure, Parser};
+use super::views::{APIView, View};
+use crate::django::auth::models::User;
+use crate::settings::Settings;
+use crate::state::State;
+
+/// A header's bytes as the text that WSGI makes of them: latin-1.
+#[must_use]
+pub fn latin_1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+/// `request.META[…]`: a header as text, repeated ones joined with a comma.
+#[must_use]
+pub fn header_text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
+    let mut lines = headers.get_all(name).iter().map(|value| latin_1(value.as_bytes()));
+    let first = lines.next()?;
+    Some(lines.fold(first, |joined, line| joined + "," + &line))
+}
+
+/// `request.data`, parsed when the handler is about to run; `T` is its documented shape.
+pub struct RequestData<V, T> {
+    /// The parsed body.
+    pub data: Data,
+    documented: PhantomData<(V, T)>,
+}
+
+impl<'a, V: APIView, T: Type> ApiExtractor<'a> for RequestData<V, T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let media_type = |parser: &Parser| MetaMediaType {
+            content_type: parser.media_type(),
+            schema: T::schema_ref(),
+        };
+        Some(MetaRequest {
+            description: None,
+            content: V::VIEW.parsers.iter().map(media_type).collect(),
+            required: true,
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let state = state_of(request)?;
+        let data = parse(&V::VIEW, request.headers(), body.take()?, &state.settings).await?;
+        Ok(Self { data, documented: PhantomData })
+    }
+}
+
+/// `Request._parse`: no body is empty data whatever its type; a type that no parser of the view
+/// takes is 415 before the body is read.
+async fn parse(
+    view: &View,
+    headers: &HeaderMap,
+    body: Body,
+    settings: &Settings,
+) -> Result<Data, APIException> {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    let length = headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
+    if !chunked && length.is_none_or(|length| length.iter().all(|digit| *digit == b'0')) {
+        return Ok(Data::empty());
+    }
+    let text = latin_1(content_type);
+    let Some(parser) = parsers::select_parser(view.parsers, &text) else {
+        let read = if chunked { read_body(body, None, settings).await.ok() } else { None };
+        return match read {
+            Some(bytes) if bytes.is_empty() => Ok(Data::empty()),
+            _ => Err(APIException::UnsupportedMediaType(text)),
+        };
+    };
+    let bytes = read_body(body, Some(parser), settings).await?;
+    if bytes.is_empty() {
+        return Ok(Data::empty());
+    }
+    let limits = Limits {
+        max_memory_size: settings.data_upload_max_memory_size,
+        number_fields: settings.data_upload_max_number_fields,
+        number_files: settings.data_upload_max_number_files,
+    };
+    parsers::parse(parser, &bytes, content_type, &limits).map_err(APIException::from)
+}
+
+/// The whole body, within its bounds in bytes and in time.
+async fn read_body(
+    body: Body,
+    parser: Option<Parser>,
+    settings: &Settings,
+) -> Result<bytes::Bytes, APIException> {
+    let memory = settings.data_upload_max_memory_size;
+    let (limit, over) = match (parser, memory) {
+        (Some(Parser::Json | Parser::Form), Some(memory)) if memory < settings.max_body_size => {
+            (memory, APIException::from(ParseFailure::RequestDataTooBig))
+        }
+        _ => (settings.max_body_size, APIException::ContentTooLarge),
+    };
+    match tokio::time::timeout(settings.body_timeout, body.into_bytes_limit(limit)).await {
+        Err(_) => Err(APIException::RequestTimeout),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(over),
+        // The client left in the middle of its body: nobody reads this answer.
+        Ok(Err(_)) => Err(APIException::ParseError("The request body is incomplete.".to_owned())),
+    }
+}
+
+impl From<ParseFailure> for APIException {
+    fn from(failure: ParseFailure) -> Self {
+        match failure {
+            ParseFailure::Parse(detail) => Self::ParseError(detail),
+            ParseFailure::TooManyFields => Self::SuspiciousOperation("TooManyFieldsSent"),
+            ParseFailure::TooManyFiles => Self::SuspiciousOperation("TooManyFilesSent"),
+            ParseFailure::RequestDataTooBig => Self::SuspiciousOperation("RequestDataTooBig"),
+        }
+    }
+}
+
+/// `request.user` of a view whose permissions let only users in.
+pub struct RequestUser(pub User);
+
+impl<'a> ApiExtractor<'a> for RequestUser {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let scheme = MetaSecurityScheme {
+            ty: "apiKey",
+            description: Some("Token-based authentication with required prefix \"Token\""),
+            name: Some("Authorization"),
+            key_in: Some("header"),
+            scheme: None,
+            bearer_format: None,
+            flows: None,
+            openid_connect_url: None,
+        };
+        registry.create_security_scheme("tokenAuth", scheme);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec!["tokenAuth"]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let user = request.extensions().get::<User>().cloned();
+        Ok(Self(user.ok_or(APIException::NotAuthenticated)?))
+    }
+}
+
+/// The state that `dispatch` put into the request.
+pub struct RequestState(pub Arc<State>);
+
+impl<'a> poem::FromRequest<'a> for RequestState {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        Ok(Self(Arc::clone(state_of(request)?)))
+    }
+}
+
+fn state_of(request: &Request) -> Result<&Arc<State>, APIException> {
+    request
+        .extensions()
+        .get::<Arc<State>>()
+        .ok_or_else(|| APIException::ServerError("a handler was called outside dispatch".into()))
+}

@@ -1,0 +1,3 @@
+//! `rest_framework.utils`
+
+pub mod mediatypes;

@@ -1,0 +1,311 @@
+//! `rest_framework.views.APIView`: a view as data, and the one order of a request.
+
+use std::sync::Arc;
+
+use poem::http::uri::PathAndQuery;
+use poem::http::{HeaderValue, Method, StatusCode, Uri, header};
+use poem::{Endpoint, IntoResponse, Request};
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::types::{ToJSON, Type};
+use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::Value;
+
+use super::authentication::{self, Authentication};
+use super::exceptions::APIException;
+use super::metadata;
+use super::negotiation::{self, Accepted};
+use super::parsers::Parser;
+use super::permissions::{self, Permission};
+use super::renderers::{Page, Renderer, render_json};
+use super::request::header_text;
+use super::serializers::Serializer;
+use crate::django::auth::models::User;
+use crate::django::defaults;
+use crate::django::http::querydict::QueryDict;
+use crate::state::State;
+
+/// Seconds after which a client may ask again when the answer was 503.
+const RETRY_AFTER: &str = "1";
+
+/// The class attributes of a view. OPTIONS, `Allow`, `Vary`, negotiation and the OpenAPI
+/// document all read them here.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// `get_view_name`.
+    pub name: &'static str,
+    /// `get_view_description`.
+    pub description: &'static str,
+    /// `renderer_classes`; the first one answers where nothing was negotiated.
+    pub renderers: &'static [Renderer],
+    /// `parser_classes`.
+    pub parsers: &'static [Parser],
+    /// `authentication_classes`; the first one challenges.
+    pub authentication: &'static [Authentication],
+    /// `permission_classes`.
+    pub permissions: &'static [Permission],
+    /// `serializer_class`.
+    pub serializer: Option<&'static Serializer>,
+}
+
+/// A type with an `#[OpenApi]` impl on exactly one path: its handlers are the methods of a view.
+pub trait APIView: OpenApi {
+    /// The view's attributes.
+    const VIEW: View;
+}
+
+/// `Response(data)`: an answer as data, rendered when it leaves `dispatch`.
+pub struct Response<T>(pub T);
+
+/// The data on its way from the handler to the renderer.
+#[derive(Clone)]
+struct ResponseData(Value);
+
+impl<T: ToJSON> IntoResponse for Response<T> {
+    fn into_response(self) -> poem::Response {
+        let data = self.0.to_json().unwrap_or(Value::Null);
+        poem::Response::builder().extension(ResponseData(data)).finish()
+    }
+}
+
+impl<T: Type> ApiResponse for Response<T> {
+    fn meta() -> MetaResponses {
+        let content =
+            MetaMediaType { content_type: Renderer::Json.media_type(), schema: T::schema_ref() };
+        let response = MetaResponse {
+            description: "",
+            status: Some(200),
+            status_range: None,
+            content: vec![content],
+            headers: vec![],
+        };
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// The document's error answers follow from the view's attributes: see `openapi`.
+impl ApiResponse for APIException {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: vec![] }
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+impl poem::error::ResponseError for APIException {
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// `as_view()`: a view bound to its handlers and to the state.
+pub struct ViewEndpoint<H> {
+    view: View,
+    /// `http_method_names` without OPTIONS, which every view answers.
+    methods: Vec<Method>,
+    allow: HeaderValue,
+    /// The path on which the `OpenApi` service knows the handlers.
+    route: PathAndQuery,
+    handlers: Arc<H>,
+    state: Arc<State>,
+}
+
+impl<H: Endpoint> ViewEndpoint<H> {
+    /// The methods come from the handlers' own declarations, so that `Allow` and the document
+    /// cannot differ.
+    pub fn new<V: APIView>(handlers: Arc<H>, state: Arc<State>) -> Result<Self, DeclarationError> {
+        let declared = V::meta().into_iter().flat_map(|api| api.paths).next();
+        let declared = declared.ok_or(DeclarationError)?;
+        let methods: Vec<Method> =
+            declared.operations.into_iter().map(|operation| operation.method).collect();
+        let names: Vec<&str> = methods.iter().map(Method::as_str).chain(["OPTIONS"]).collect();
+        Ok(Self {
+            view: V::VIEW,
+            allow: HeaderValue::from_str(&names.join(", ")).map_err(|_| DeclarationError)?,
+            methods,
+            route: declared.path.parse().map_err(|_| DeclarationError)?,
+            handlers,
+            state,
+        })
+    }
+
+    /// `APIView.dispatch`: DRF's order. The first step that fails decides the answer.
+    async fn dispatch(&self, mut request: Request) -> poem::Response {
+        let page = Page::of(&self.view, request.method(), request.uri());
+        let mut accepted = Accepted { renderer: self.default_renderer(), indent: None };
+        let outcome = async {
+            accepted = self.select_renderer(&request)?;
+            let user = self.authenticate(&request).await?;
+            permissions::check_permissions(self.view.permissions, user.as_ref())?;
+            let method = self.method_lookup(&request)?;
+            if method == Method::OPTIONS {
+                let takes_post = self.methods.contains(&Method::POST);
+                return Ok(metadata::determine_metadata(&self.view, takes_post));
+            }
+            request.set_method(method);
+            self.handler(request, user).await
+        };
+        match outcome.await {
+            Ok(data) => self.finalize_response(StatusCode::OK, &data, None, accepted, &page),
+            Err(exception) => self.exception_handler(&exception, accepted, &page),
+        }
+    }
+
+    fn default_renderer(&self) -> Renderer {
+        self.view.renderers.first().copied().unwrap_or(Renderer::Json)
+    }
+
+    /// `perform_content_negotiation`.
+    fn select_renderer(&self, request: &Request) -> Result<Accepted, APIException> {
+        let limit = self.state.settings.data_upload_max_number_fields;
+        let query = request.uri().query().unwrap_or_default();
+        // The charset of the body's type is `HttpRequest.encoding`, which reads the query too.
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
+        let query = QueryDict::from_query_string(query.as_bytes(), content_type, limit)
+            .map_err(|_| APIException::SuspiciousOperation("TooManyFieldsSent"))?;
+        let accept = header_text(request.headers(), &header::ACCEPT);
+        negotiation::select_renderer(
+            self.view.renderers,
+            query.get_last("format"),
+            accept.as_deref(),
+        )
+    }
+
+    /// `perform_authentication`.
+    async fn authenticate(&self, request: &Request) -> Result<Option<User>, APIException> {
+        authentication::authenticate(self.view.authentication, request.headers(), &self.state).await
+    }
+
+    /// `getattr(self, request.method.lower(), self.http_method_not_allowed)`.
+    fn method_lookup(&self, request: &Request) -> Result<Method, APIException> {
+        let name = request.method().as_str().to_uppercase();
+        let mut known = self.methods.iter().chain([&Method::OPTIONS]);
+        let found = known.find(|method| method.as_str() == name).cloned();
+        found.ok_or(APIException::MethodNotAllowed(name))
+    }
+
+    /// Calls the `#[OpenApi]` handler by the path under which it was declared.
+    async fn handler(
+        &self,
+        mut request: Request,
+        user: Option<User>,
+    ) -> Result<Value, APIException> {
+        *request.uri_mut() = Uri::from(self.route.clone());
+        request.extensions_mut().insert(Arc::clone(&self.state));
+        if let Some(user) = user {
+            request.extensions_mut().insert(user);
+        }
+        let response = match self.handlers.call(request).await {
+            Ok(response) => response.into_response(),
+            Err(error) => return Err(exception_of(error)),
+        };
+        match response.data::<ResponseData>() {
+            Some(ResponseData(data)) => Ok(data.clone()),
+            None => Err(APIException::ServerError("a handler answered without data".into())),
+        }
+    }
+
+    /// `exception_handler`, and Django's pages for what DRF does not handle.
+    fn exception_handler(
+        &self,
+        exception: &APIException,
+        accepted: Accepted,
+        page: &Page,
+    ) -> poem::Response {
+        match exception {
+            APIException::ServerError(source) => tracing::error!(%source, "server error"),
+            APIException::ServiceUnavailable(source) => {
+                tracing::error!(%source, "service unavailable");
+            }
+            APIException::SuspiciousOperation(reason) => tracing::warn!(reason, "bad request"),
+            _ => {}
+        }
+        let Some(data) = exception.detail() else {
+            return match exception {
+                APIException::ServerError(_) => defaults::server_error(),
+                _ => defaults::bad_request(),
+            };
+        };
+        let status = poem::error::ResponseError::status(exception);
+        let extra = match exception {
+            APIException::AuthenticationFailed(_) | APIException::NotAuthenticated => {
+                let class = self.view.authentication.first();
+                class.map(|class| (header::WWW_AUTHENTICATE, class.authenticate_header()))
+            }
+            APIException::ServiceUnavailable(_) => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            _ => None,
+        };
+        self.finalize_response(status, &data, extra, accepted, page)
+    }
+
+    /// `finalize_response` and `Response.render`: headers in DRF's order, then the bytes.
+    fn finalize_response(
+        &self,
+        status: StatusCode,
+        data: &Value,
+        extra: Option<(header::HeaderName, &'static str)>,
+        accepted: Accepted,
+        page: &Page,
+    ) -> poem::Response {
+        let mut response = poem::Response::builder().status(status).finish();
+        let headers = response.headers_mut();
+        let content_type = HeaderValue::from_static(accepted.renderer.content_type());
+        headers.insert(header::CONTENT_TYPE, content_type);
+        if let Some((name, value)) = extra {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(vary) = self.vary(accepted.renderer) {
+            headers.insert(header::VARY, HeaderValue::from_static(vary));
+        }
+        headers.insert(header::ALLOW, self.allow.clone());
+        let bytes = match accepted.renderer {
+            Renderer::Json => render_json(data, accepted.indent.unwrap_or(0)),
+            Renderer::BrowsableApi => {
+                let json = render_json(data, accepted.indent.unwrap_or(4));
+                page.render(status, response.headers(), &json)
+            }
+        };
+        response.set_body(bytes);
+        response
+    }
+
+    /// `default_response_headers`: an answer varies where there is a choice of renderers. The
+    /// page of the browsable API also varied by its CSRF cookie, and caches were told so.
+    fn vary(&self, renderer: Renderer) -> Option<&'static str> {
+        match renderer {
+            Renderer::BrowsableApi => Some("Accept, Cookie"),
+            Renderer::Json => (self.view.renderers.len() > 1).then_some("Accept"),
+        }
+    }
+}
+
+impl<H: Endpoint> Endpoint for ViewEndpoint<H> {
+    type Output = poem::Response;
+
+    async fn call(&self, request: Request) -> poem::Result<poem::Response> {
+        Ok(self.dispatch(request).await)
+    }
+}
+
+/// A type was declared a view but has no path or method of its own.
+#[derive(Debug)]
+pub struct DeclarationError;
+
+impl std::fmt::Display for DeclarationError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a view declares no path that can be served")
+    }
+}
+
+impl std::error::Error for DeclarationError {}
+
+fn exception_of(error: poem::Error) -> APIException {
+    match error.downcast::<APIException>() {
+        Ok(exception) => exception,
+        Err(other) => APIException::ServerError(Box::new(std::io::Error::other(other.to_string()))),
+    }
+}

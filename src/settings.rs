@@ -1,0 +1,256 @@
+//! The table of settings: one row each, and from it the parser, the checks, the printed
+//! form and the README's table.
+//!
+//! Names are Django's where Django has one. Sources, weakest first: the defaults here, the
+//! TOML file of `--settings`, the environment, flags. All mistakes are reported together.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+mod values;
+
+pub use values::{Bind, DatabaseUrl, DjangoVersion, SettingValue};
+
+/// A setting as it was written, before it is understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Raw {
+    /// One value: an environment variable, a flag, a TOML string, number or boolean.
+    Text(String),
+    /// A TOML array. In the environment a list is one text, split at commas.
+    List(Vec<String>),
+}
+
+/// A mistake in one setting: name, value, source and remedy in one line.
+#[derive(Debug)]
+pub struct SettingError(String);
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One row of the table.
+pub struct Setting {
+    /// The name, in the file and in the environment.
+    pub name: &'static str,
+    /// The default as a user would write it.
+    pub default: &'static str,
+    /// One sentence of help.
+    pub help: &'static str,
+    parse: fn(&mut Settings, &Raw) -> Result<(), String>,
+    print: fn(&Settings) -> String,
+    secret: bool,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+ $name:ident $field:ident: $ty:ty = $default:literal;)+) => {
+        /// What the service was told. Built by [`Settings::load`] only.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $($(#[doc = $help])+ pub $field: $ty,)+
+        }
+
+        impl Settings {
+            /// The defaults of the table. Each default parses: a test says so.
+            pub(crate) fn defaults() -> Result<Self, String> {
+                Ok(Self { $($field: <$ty>::parse(&Raw::Text($default.to_owned()))?,)+ })
+            }
+        }
+
+        /// Every setting there is.
+        pub const TABLE: &[Setting] = &[$(Setting {
+            name: stringify!($name),
+            default: $default,
+            help: concat!($($help),+),
+            parse: |settings, raw| <$ty>::parse(raw).map(|value| settings.$field = value),
+            print: |settings| settings.$field.print(),
+            secret: <$ty>::SECRET,
+        },)+];
+    };
+}
+
+settings! {
+    /// The database, as dj-database-url reads it: `postgres://user:password@host:port/name`, `sqlite:///relative/path`, `sqlite:////absolute/path`.
+    DATABASE_URL database_url: DatabaseUrl = "sqlite:///db.sqlite3";
+    /// Address and port to listen on; port 0 takes a free one.
+    BIND bind: Bind = "127.0.0.1:8000";
+    /// Host names that are served, in Django's grammar; empty: localhost names only, as Django with DEBUG on.
+    ALLOWED_HOSTS allowed_hosts: Vec<String> = "";
+    /// Answer a path that lacks only its last slash with a redirect.
+    APPEND_SLASH append_slash: bool = "true";
+    /// The path of `obtain_auth_token`.
+    LOGIN_PATH login_path: String = "/api-token-auth/";
+    /// The path of the protected view.
+    SECRET_PATH secret_path: String = "/secret/";
+    /// The path of the OpenAPI document.
+    SCHEMA_PATH schema_path: String = "/api/schema/";
+    /// The Django beside this service, 4.2 to 6.1: its password iterations are the default.
+    DJANGO_VERSION django_version: DjangoVersion = "6.1";
+    /// Hashers in use, by Django's class paths; new hashes take the first one. So far the two PBKDF2 hashers.
+    PASSWORD_HASHERS password_hashers: Vec<String> = "django.contrib.auth.hashers.PBKDF2PasswordHasher,django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher";
+    /// Iterations of new PBKDF2 hashes, for sites that subclass Django's hasher; `None`: those of DJANGO_VERSION.
+    PBKDF2_ITERATIONS pbkdf2_iterations: Option<u32> = "None";
+    /// A stored hash with more iterations is refused as corrupt and never run.
+    PBKDF2_MAX_ITERATIONS pbkdf2_max_iterations: u32 = "10000000";
+    /// Threads that hash passwords; 0: one for each core.
+    HASHING_THREADS hashing_threads: usize = "0";
+    /// Logins that may wait for a hashing thread; more are answered 503 at once.
+    HASHING_QUEUE hashing_queue: usize = "64";
+    /// Connections to the database at most.
+    DATABASE_CONNECTIONS database_connections: u32 = "8";
+    /// Seconds that a statement, or the wait for a connection, may take before the answer is 503.
+    DATABASE_TIMEOUT database_timeout: Duration = "5";
+    /// Bytes of a JSON or form body, or of the fields of a multipart body; `None`: no limit but MAX_BODY_SIZE.
+    DATA_UPLOAD_MAX_MEMORY_SIZE data_upload_max_memory_size: Option<usize> = "2621440";
+    /// Fields of a query string, form or multipart body; `None`: no limit.
+    DATA_UPLOAD_MAX_NUMBER_FIELDS data_upload_max_number_fields: Option<usize> = "1000";
+    /// Files of a multipart body; `None`: no limit.
+    DATA_UPLOAD_MAX_NUMBER_FILES data_upload_max_number_files: Option<usize> = "100";
+    /// Bytes of any body that are read at most; a longer one is answered 413.
+    MAX_BODY_SIZE max_body_size: usize = "8388608";
+    /// `X-Frame-Options` of each answer.
+    X_FRAME_OPTIONS x_frame_options: String = "DENY";
+    /// Send `X-Content-Type-Options: nosniff`.
+    SECURE_CONTENT_TYPE_NOSNIFF secure_content_type_nosniff: bool = "true";
+    /// `Referrer-Policy`; `None`: not sent.
+    SECURE_REFERRER_POLICY secure_referrer_policy: Option<String> = "same-origin";
+    /// `Cross-Origin-Opener-Policy`; `None`: not sent.
+    SECURE_CROSS_ORIGIN_OPENER_POLICY secure_cross_origin_opener_policy: Option<String> = "same-origin";
+    /// Seconds for the head of a request.
+    HEADER_TIMEOUT header_timeout: Duration = "15";
+    /// Seconds that a connection is kept for its next request; longer than the proxy in front keeps it.
+    KEEP_ALIVE_TIMEOUT keep_alive_timeout: Duration = "75";
+    /// Seconds for the body of a request, and for a client to take its answer.
+    BODY_TIMEOUT body_timeout: Duration = "30";
+    /// Open connections at most; more wait to be accepted.
+    MAX_CONNECTIONS max_connections: usize = "4096";
+    /// Seconds that requests in flight get after SIGTERM or SIGINT.
+    GRACEFUL_TIMEOUT graceful_timeout: Duration = "30";
+    /// What is logged: error, warn, info, debug, or a filter of the tracing crate.
+    LOG_LEVEL log_level: String = "info";
+}
+
+impl Settings {
+    /// Reads `file`, the environment and `flags` over the defaults and checks them all.
+    pub fn load(
+        file: Option<&Path>,
+        flags: &[(&'static str, String)],
+    ) -> Result<Self, Vec<SettingError>> {
+        let from_file = file.map_or_else(|| Ok(Vec::new()), read_file)?;
+        let environment = TABLE.iter().filter_map(|row| {
+            let value = variable(row.name)?;
+            Some((row.name.to_owned(), Raw::Text(value), "environment".to_owned()))
+        });
+        let flags = flags.iter().map(|(name, value)| {
+            let source = format!("--{}", name.to_lowercase().replace('_', "-"));
+            ((*name).to_owned(), Raw::Text(value.clone()), source)
+        });
+        Self::from_sources(from_file.into_iter().chain(environment).chain(flags))
+    }
+
+    /// Later sources win; a mistake in any of them is reported, even where it is overridden.
+    fn from_sources(
+        sources: impl Iterator<Item = (String, Raw, String)>,
+    ) -> Result<Self, Vec<SettingError>> {
+        let mut settings = Self::defaults().map_err(|error| vec![SettingError(error)])?;
+        let mut errors = Vec::new();
+        for (name, raw, source) in sources {
+            let problem = match TABLE.iter().find(|row| row.name == name) {
+                None => Some((
+                    shown(&raw),
+                    "there is no such setting; see the table in README".to_owned(),
+                )),
+                Some(row) => (row.parse)(&mut settings, &raw).err().map(|remedy| {
+                    let value = if row.secret { "(not shown)".to_owned() } else { shown(&raw) };
+                    (value, remedy)
+                }),
+            };
+            if let Some((value, remedy)) = problem {
+                errors.push(SettingError(format!("{name} = {value} ({source}): {remedy}")));
+            }
+        }
+        settings.check_together(&mut errors);
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
+    }
+
+    /// Rules over more than one value.
+    fn check_together(&self, errors: &mut Vec<SettingError>) {
+        let mut error = |text: String| errors.push(SettingError(text));
+        let paths = [&self.login_path, &self.secret_path, &self.schema_path];
+        for (at, path) in paths.iter().enumerate() {
+            if !path.starts_with('/') {
+                error(format!("path {path:?}: a path starts with a slash"));
+            }
+            if paths.iter().skip(at + 1).any(|other| other == path) {
+                error(format!("path {path:?}: two views cannot have the same path"));
+            }
+        }
+        let headers = [
+            Some(&self.x_frame_options),
+            self.secure_referrer_policy.as_ref(),
+            self.secure_cross_origin_opener_policy.as_ref(),
+        ];
+        for value in headers.into_iter().flatten() {
+            if http::HeaderValue::from_str(value).is_err() {
+                error(format!("{value:?} cannot stand in a header"));
+            }
+        }
+    }
+
+    /// Name and value of each setting, secrets left out.
+    pub fn printed(&self) -> impl Iterator<Item = (&'static str, String)> {
+        TABLE.iter().map(|row| (row.name, (row.print)(self)))
+    }
+}
+
+/// An environment variable that is not a setting: `DJANGO_SUPERUSER_…`, the user's own name.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    std::env::var(name).ok()
+}
+
+fn shown(raw: &Raw) -> String {
+    match raw {
+        Raw::Text(text) => format!("{text:?}"),
+        Raw::List(items) => format!("{items:?}"),
+    }
+}
+
+/// The settings of a TOML file, each with its source.
+fn read_file(path: &Path) -> Result<Vec<(String, Raw, String)>, Vec<SettingError>> {
+    let fail = |why: String| vec![SettingError(format!("settings file {}: {why}", path.display()))];
+    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        // Its Display quotes the line, which may hold a password.
+        let line = error.span().map_or(1, |span| {
+            1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count()
+        });
+        fail(format!("line {line}: {}", error.message()))
+    })?;
+    Ok(table
+        .into_iter()
+        .map(|(name, value)| (name, raw_of(value), path.display().to_string()))
+        .collect())
+}
+
+fn raw_of(value: toml::Value) -> Raw {
+    match value {
+        toml::Value::String(text) => Raw::Text(text),
+        toml::Value::Array(items) => Raw::List(
+            items
+                .into_iter()
+                .map(|item| match item {
+                    toml::Value::String(text) => text,
+                    other => other.to_string(),
+                })
+                .collect(),
+        ),
+        other => Raw::Text(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use super::*;
+
+fn from(pairs: &[(&str, &str)]) -> Result<Settings, Vec<SettingError>> {
+    Settings::from_sources(pairs.iter().map(|(name, value)| {
+        ((*name).to_owned(), Raw::Text((*value).to_owned()), "test".to_owned())
+    }))
+}
+
+#[test]
+fn every_default_of_the_table_is_valid_and_prints_as_written() {
+    let settings = from(&[]).unwrap();
+    for (row, (name, printed)) in TABLE.iter().zip(settings.printed()) {
+        assert_eq!((row.name, row.default), (name, printed.as_str()));
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_together_with_name_value_source_and_remedy() {
+    let errors =
+        from(&[("APPEND_SLASH", "maybe"), ("NO_SUCH", "1"), ("BIND", "nowhere")]).unwrap_err();
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0], "APPEND_SLASH = \"maybe\" (test): write true or false");
+    assert!(lines[1].starts_with("NO_SUCH = \"1\" (test): there is no such setting"));
+    assert!(lines[2].starts_with("BIND = \"nowhere\" (test): write ADDRESS:PORT"));
+}
+
+#[test]
+fn a_database_password_is_in_no_error_and_in_no_print() {
+    let errors = from(&[("DATABASE_URL", "mysql://u:hunter2@h/db")]).unwrap_err();
+    assert!(!errors[0].to_string().contains("hunter2"));
+    let settings =
+        from(&[("DATABASE_URL", "postgres://u:hunter2@h/db?sslpassword=hunter2")]).unwrap();
+    let shown = format!("{:?} {:?}", settings, settings.printed().collect::<Vec<_>>());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn sqlite_urls_are_read_as_dj_database_url_reads_them() {
+    for (url, path) in [
+        ("sqlite:///db.sqlite3", "db.sqlite3"),
+        ("sqlite:////var/lib/db.sqlite3", "/var/lib/db.sqlite3"),
+        ("sqlite:///a%20b.sqlite3", "a b.sqlite3"),
+    ] {
+        let settings = from(&[("DATABASE_URL", url)]).unwrap();
+        assert_eq!(settings.database_url, DatabaseUrl::Sqlite(path.to_owned()));
+    }
+    assert!(from(&[("DATABASE_URL", "sqlite://:memory:")]).is_err());
+}
+
+#[test]
+fn lists_come_from_commas_and_from_arrays() {
+    let settings = from(&[("ALLOWED_HOSTS", " a.example, .b.example ,")]).unwrap();
+    assert_eq!(settings.allowed_hosts, ["a.example", ".b.example"]);
+    let items = vec!["c.example".to_owned()];
+    let source = [("ALLOWED_HOSTS".to_owned(), Raw::List(items.clone()), String::new())];
+    assert_eq!(Settings::from_sources(source.into_iter()).unwrap().allowed_hosts, items);
+}
+
+#[test]
+fn two_views_on_one_path_are_refused() {
+    assert!(from(&[("LOGIN_PATH", "/x/"), ("SECRET_PATH", "/x/")]).is_err());
+}
+
+/// The README's table is this one, printed; on a difference the test prints it to paste.
+#[test]
+fn the_readme_has_this_table() {
+    let rows: String = TABLE
+        .iter()
+        .map(|row| format!("| `{}` | `{}` | {} |\n", row.name, row.default, row.help.trim()))
+        .collect();
+    let table = format!("| setting | default | |\n|---|---|---|\n{}", rows.replace("``", ""));
+    let readme = include_str!("../../README.md");
+    let found = readme
+        .split_once("<!-- settings -->\n")
+        .and_then(|(_, rest)| rest.split_once("<!-- /settings -->"));
+    assert!(found.is_some_and(|(found, _)| found == table), "put this into README.md:\n{table}");
+}

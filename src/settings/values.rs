@@ -1,0 +1,231 @@
+//! The types of settings: how each reads what was written, and prints it.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+
+use super::Raw;
+
+/// A type that a setting can have.
+pub trait SettingValue: Sized {
+    /// Whether it may be printed or quoted in an error.
+    const SECRET: bool = false;
+
+    /// Reads a written value; the error is the remedy.
+    fn parse(raw: &Raw) -> Result<Self, String>;
+
+    /// As it would be written, without its secrets.
+    fn print(&self) -> String;
+}
+
+fn text(raw: &Raw) -> Result<&str, String> {
+    match raw {
+        Raw::Text(text) => Ok(text.trim()),
+        Raw::List(_) => Err("write one value, not a list".to_owned()),
+    }
+}
+
+impl SettingValue for bool {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        match text(raw)?.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err("write true or false".to_owned()),
+        }
+    }
+
+    fn print(&self) -> String {
+        self.to_string()
+    }
+}
+
+macro_rules! whole_number {
+    ($($ty:ty),+) => {$(
+        impl SettingValue for $ty {
+            fn parse(raw: &Raw) -> Result<Self, String> {
+                text(raw)?
+                    .parse()
+                    .map_err(|_| format!("write a whole number from 0 to {}", <$ty>::MAX))
+            }
+
+            fn print(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+};
+}
+whole_number!(u32, usize);
+
+impl SettingValue for String {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        text(raw).map(str::to_owned)
+    }
+
+    fn print(&self) -> String {
+        self.clone()
+    }
+}
+
+/// `None` as in a Django settings file, in any case, or an empty text.
+impl<T: SettingValue> SettingValue for Option<T> {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let written = text(raw)?;
+        if written.is_empty() || written.eq_ignore_ascii_case("none") {
+            return Ok(None);
+        }
+        T::parse(raw).map(Some)
+    }
+
+    fn print(&self) -> String {
+        self.as_ref().map_or_else(|| "None".to_owned(), T::print)
+    }
+}
+
+/// A TOML array, or one text split at commas.
+impl SettingValue for Vec<String> {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        Ok(match raw {
+            Raw::List(items) => items.clone(),
+            Raw::Text(text) => text
+                .split(',')
+                .map(|item| item.trim().to_owned())
+                .filter(|item| !item.is_empty())
+                .collect(),
+        })
+    }
+
+    fn print(&self) -> String {
+        self.join(",")
+    }
+}
+
+/// Seconds, fractions allowed.
+impl SettingValue for Duration {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let seconds: f64 = text(raw)?.parse().map_err(|_| "write a number of seconds")?;
+        if seconds <= 0.0 || seconds > 86_400.0 {
+            return Err("write seconds over 0 and up to 86400".to_owned());
+        }
+        Self::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    }
+
+    fn print(&self) -> String {
+        self.as_secs_f64().to_string()
+    }
+}
+
+/// An address to listen on.
+#[derive(Debug, Clone, Copy)]
+pub struct Bind(pub SocketAddr);
+
+impl SettingValue for Bind {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let written = text(raw)?;
+        // `runserver` takes a bare port, and localhost as a name.
+        let address = if written.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("127.0.0.1:{written}")
+        } else {
+            written.to_owned()
+        };
+        let resolved = address.to_socket_addrs().ok().and_then(|mut found| found.next());
+        resolved
+            .map(Self)
+            .ok_or_else(|| "write ADDRESS:PORT, such as 127.0.0.1:8000 or [::]:8000".to_owned())
+    }
+
+    fn print(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A Django release whose behaviour is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DjangoVersion(pub u8, pub u8);
+
+impl SettingValue for DjangoVersion {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let written = text(raw)?;
+        let mut parts = written.split('.').map(str::parse::<u8>);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => match (major, minor) {
+                (4, 2) | (5, 0..=2) | (6, 0..=1) => Ok(Self(major, minor)),
+                _ => Err("known versions are 4.2, 5.0, 5.1, 5.2, 6.0, 6.1".to_owned()),
+            },
+            _ => Err("write a version such as 6.1".to_owned()),
+        }
+    }
+
+    fn print(&self) -> String {
+        format!("{}.{}", self.0, self.1)
+    }
+}
+
+/// Where the database is. Neither printed nor debugged with its password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A whole `postgres://` URL as the driver takes it.
+    Postgres(String),
+    /// A file's path.
+    Sqlite(String),
+}
+
+impl SettingValue for DatabaseUrl {
+    const SECRET: bool = true;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let written = text(raw)?;
+        let (scheme, rest) = written.split_once("://").ok_or(
+            "write a URL such as postgres://user:password@host:5432/name or sqlite:///db.sqlite3",
+        )?;
+        match scheme {
+            "postgres" | "postgresql" | "pgsql" => {
+                let url = url::Url::parse(&format!("postgres://{rest}"))
+                    .map_err(|error| format!("the URL cannot be read: {error}"))?;
+                if url.path().len() < 2 {
+                    return Err(
+                        "name the database: postgres://user:password@host:5432/NAME".to_owned()
+                    );
+                }
+                Ok(Self::Postgres(url.into()))
+            }
+            "sqlite" => sqlite_path(rest),
+            other => Err(format!("{other}:// is not supported; use postgres:// or sqlite://")),
+        }
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:///{path}"),
+            Self::Postgres(written) => url::Url::parse(written).map_or_else(
+                |_| "postgres://…".to_owned(),
+                |mut url| {
+                    if url.password().is_some() {
+                        // Fails only for a URL without a host, which has no password either.
+                        let _ = url.set_password(Some("********"));
+                    }
+                    // Options such as sslpassword can be secrets too.
+                    url.set_query(None);
+                    url.into()
+                },
+            ),
+        }
+    }
+}
+
+/// `sqlite:///relative` and `sqlite:////absolute`: what follows the third slash is the path.
+fn sqlite_path(rest: &str) -> Result<DatabaseUrl, String> {
+    let written = rest.strip_prefix('/').unwrap_or(rest);
+    let path = percent_decode_str(written).decode_utf8().map_err(|error| error.to_string())?;
+    if path.is_empty() || path == ":memory:" {
+        return Err("name a file: a database in memory is lost with each connection".to_owned());
+    }
+    Ok(DatabaseUrl::Sqlite(path.into_owned()))
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.print())
+    }
+}

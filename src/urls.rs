@@ -1,0 +1,67 @@
+//! The URL configuration: the contents page of the service.
+
+use std::sync::Arc;
+
+use poem::endpoint::BoxEndpoint;
+use poem::middleware::CatchPanic;
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Result};
+
+use crate::django::defaults;
+use crate::django::http::request::path_info;
+use crate::django::middleware::{CommonMiddleware, SecurityMiddleware, XFrameOptionsMiddleware};
+use crate::openapi::{self, Schema};
+use crate::rest_framework::authtoken::views::ObtainAuthToken;
+use crate::rest_framework::views::ViewEndpoint;
+use crate::secret::Secret;
+use crate::state::State;
+
+/// What keeps the URL configuration from being made: a fault of this program.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// The site: `MIDDLEWARE` around `urlpatterns`.
+pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response> + use<>, Fault> {
+    let settings = Arc::clone(&state.settings);
+    let handlers = Arc::new(openapi::service(openapi::document(&settings)?).into_endpoint());
+    let view = || (Arc::clone(&handlers), Arc::clone(state));
+    let urlpatterns = {
+        let (handlers, state) = view();
+        let login = ViewEndpoint::new::<ObtainAuthToken>(handlers, state)?.boxed();
+        let (handlers, state) = view();
+        let secret = ViewEndpoint::new::<Secret>(handlers, state)?.boxed();
+        let (handlers, state) = view();
+        let schema = ViewEndpoint::new::<Schema>(handlers, state)?.boxed();
+        vec![
+            (settings.login_path.clone(), login),
+            (settings.secret_path.clone(), secret),
+            (settings.schema_path.clone(), schema),
+        ]
+    };
+    let paths = urlpatterns.iter().map(|(path, _)| path.clone()).collect();
+    let resolver = Resolver { urlpatterns }.with(CatchPanic::new().with_handler(contain));
+    let views = XFrameOptionsMiddleware::new(resolver, &settings);
+    let common = CommonMiddleware::new(views, Arc::clone(&settings), paths);
+    Ok(SecurityMiddleware::new(common, &settings))
+}
+
+/// A panic is a fault of ours; the panic hook has printed it. The client gets Django's 500.
+fn contain(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a view panicked");
+    defaults::server_error()
+}
+
+/// `django.urls.resolvers.URLResolver` over whole paths.
+struct Resolver {
+    urlpatterns: Vec<(String, BoxEndpoint<'static, Response>)>,
+}
+
+impl Endpoint for Resolver {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let path = path_info(request.uri().path());
+        match self.urlpatterns.iter().find(|(pattern, _)| *pattern == path) {
+            Some((_, view)) => view.call(request).await,
+            None => Ok(defaults::page_not_found()),
+        }
+    }
+}
