@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os.path
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 
 import wire
 from cases import Case, Expectation
-from databases import Database, Snapshot, changes
+from databases import Database, Snapshot, Table, changes
 from services import Service
 
 # The server's own headers; what Django and we answer for begins behind them.
@@ -53,9 +52,15 @@ class Difference:
     ours: str
 
     def __str__(self) -> str:
-        start = max(0, len(os.path.commonprefix([self.django, self.ours])) - 40)
+        start = max(0, first_change(self.django, self.ours) - 40)
         first, second = (excerpt(text, start) for text in (self.django, self.ours))
         return f"{self.field}\n    Django: {first}\n    ours:   {second}"
+
+
+def first_change(one: str, other: str) -> int:
+    """Where two texts part."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def excerpt(text: str, start: int) -> str:
@@ -96,8 +101,9 @@ def unmet(case: Case, outcome: Outcome, expected: Expectation, verify: Verify) -
 
 def wrong_rows(case: Case, outcome: Outcome, verify: Verify) -> list[str]:
     """New keys, times and hashes are random: each is judged by itself, then masked."""
-    found = []
-    for key, row in new_tokens(outcome).items():
+    found: list[str] = []
+    for row in new_tokens(outcome).values():
+        key = str(row["key"])
         if not TOKEN.fullmatch(key):
             found.append(f"a new key is not 40 lower-case hex digits: {key!r}")
         if not answers_token(outcome.response.body, key):
@@ -114,9 +120,9 @@ def wrong_rows(case: Case, outcome: Outcome, verify: Verify) -> list[str]:
     return found
 
 
-def new_tokens(outcome: Outcome) -> dict[str, dict[str, object]]:
+def new_tokens(outcome: Outcome) -> Table:
     """The token rows that the request made."""
-    return {key: dict(row) for key, row in outcome.after.tokens.items() if key not in outcome.before.tokens}
+    return {key: row for key, row in outcome.after.tokens.items() if key not in outcome.before.tokens}
 
 
 def answers_token(body: bytes, key: str) -> bool:

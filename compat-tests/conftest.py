@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -26,13 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--ours", choices=["binary", "django"], default="binary")
     parser.addoption("--pair", action="append", help="only this Django (may be repeated)")
     parser.addoption("--database", action="append", choices=KINDS, help="only this kind of database")
+    parser.addoption("--counts", type=Path, help="where the closing lines go as well")
     parser.addoption("--run-folder", type=Path, help="where databases and logs go (kept)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A SIGTERM ends the run as an error does, so that all services are stopped."""
+    """A SIGTERM ends the run as Ctrl-C does, so that all services are stopped."""
     config.stash[COUNTED] = Counter()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def chosen_pairs(config: pytest.Config) -> list[services.Pair]:
@@ -52,7 +52,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in names:
         binary = metafunc.config.getoption("ours") == "binary"
         metafunc.parametrize("case", [case_param(case, binary) for case in ALL_CASES], scope="session")
-    if "kind" in names:
+    own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if "kind" in names and "kind" not in own:
         metafunc.parametrize("kind", chosen_kinds(metafunc.config), scope="session")
     if "pair" in names:
         pairs = chosen_pairs(metafunc.config)
@@ -135,5 +136,11 @@ def counted(pytestconfig: pytest.Config) -> Counter[tuple[str, str]]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Says what was really compared with what."""
     other = "a second Django" if config.getoption("ours") == "django" else "drf-authtoken"
-    for (django, kind), number in config.stash[COUNTED].items():
-        terminalreporter.write_line(f"{django} on {kind}: {number} differential cases against {other}")
+    lines = [
+        f"{django} on {kind}: {number} differential cases against {other}"
+        for (django, kind), number in config.stash[COUNTED].items()
+    ]
+    for line in lines:
+        terminalreporter.write_line(line)
+    if config.getoption("counts"):
+        config.getoption("counts").write_text("".join(f"{line}\n" for line in lines))

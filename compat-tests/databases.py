@@ -118,6 +118,8 @@ class PostgresDatabase:
         users = list(users)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             cursor.execute("DELETE FROM authtoken_token")
+            # What the admin writes down refers to users.
+            cursor.execute("DELETE FROM django_admin_log")
             cursor.execute("DELETE FROM auth_user")
             for statement, rows in zip(inserts("%s"), (user_rows(users), token_rows(users)), strict=True):
                 cursor.executemany(statement, rows)
@@ -126,7 +128,7 @@ class PostgresDatabase:
 
     def snapshot(self) -> Snapshot:
         """Values as the driver types them, times in UTC."""
-        tables = []
+        tables: list[Table] = []
         for statement in SELECTS:
             cursor = self.connection.execute(statement)
             names = [column.name for column in cursor.description or ()]
@@ -154,6 +156,7 @@ class SqliteDatabase:
         run = self.connection.execute
         run("BEGIN IMMEDIATE")
         run("DELETE FROM authtoken_token")
+        run("DELETE FROM django_admin_log")
         run("DELETE FROM auth_user")
         for statement, rows in zip(inserts("?"), (user_rows(users), token_rows(users)), strict=True):
             self.connection.executemany(statement, rows)
@@ -161,7 +164,7 @@ class SqliteDatabase:
 
     def snapshot(self) -> Snapshot:
         """Values in SQLite's own storage classes: a time is the exact text that was written."""
-        tables = []
+        tables: list[Table] = []
         for statement in SELECTS:
             cursor = self.connection.execute(statement)
             names = [column[0] for column in cursor.description]

@@ -26,6 +26,8 @@ SITES: dict[str, dict[str, Any]] = {
     "default-iterations": {},
     "hosts": QUICK_HASH | {"ALLOWED_HOSTS": [".example.com", "api.test", "[::1]"]},
     "no-append-slash": QUICK_HASH | {"APPEND_SLASH": False},
+    # One hash takes long enough to do something else meanwhile.
+    "slow": {"PBKDF2_ITERATIONS": 8_000_000},
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
 }
 
@@ -131,13 +133,11 @@ def start_binary(
     told = {"ALLOWED_HOSTS": ["*"], "DJANGO_VERSION": pair.django} | dict(settings)
     file = log.with_suffix(".toml")
     file.write_text(toml(told))
-    argv = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file, *arguments]
+    argv: list[str | Path] = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file, *arguments]
     return listening(Process(argv, log=log, env=our_env(url, **env)))
 
 
-def run_binary(
-    *argv: str | Path, url: str, stdin: str = "", **env: str
-) -> subprocess.CompletedProcess[str]:
+def run_binary(*argv: str | Path, url: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     """One of our commands on a database."""
     return subprocess.run(
         [str(BINARY), *map(str, argv)],

@@ -88,8 +88,8 @@ fn error_responses(view: &View) -> Map<String, Value> {
     let mut add = |status: u16, description: &str, schema: Value, headers: Value| {
         let content = json!({ Renderer::Json.media_type(): { "schema": schema } });
         let mut response = json!({ "description": description, "content": content });
-        if headers != Value::Null {
-            response["headers"] = headers;
+        if let (false, Some(response)) = (headers.is_null(), response.as_object_mut()) {
+            response.insert("headers".to_owned(), headers);
         }
         responses.insert(status.to_string(), response);
     };

@@ -80,7 +80,7 @@ where
     let endpoint = endpoint.with(CatchPanic::new().with_handler(move |_| server_error()));
     let server =
         Arc::new(Server { http: http(limits), endpoint, limits, address: listener.local_addr()? });
-    let permits = Arc::new(Semaphore::new(limits.max_connections));
+    let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let (stop, stopped) = watch::channel(());
     let (mut connections, mut backoff) = (JoinSet::new(), Backoff::default());
     let mut shutdown = pin!(shutdown);

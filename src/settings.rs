@@ -90,7 +90,7 @@ settings! {
     DJANGO_VERSION django_version: DjangoVersion = "6.1";
     /// Hashers in use, by Django's class paths; new hashes take the first one. So far the two PBKDF2 hashers.
     PASSWORD_HASHERS password_hashers: Vec<String> = "django.contrib.auth.hashers.PBKDF2PasswordHasher,django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher";
-    /// Iterations of new PBKDF2 hashes, for sites that subclass Django's hasher; `None`: those of DJANGO_VERSION.
+    /// Iterations of new PBKDF2 hashes, for sites that subclass Django's hasher; `None`: those of `DJANGO_VERSION`.
     PBKDF2_ITERATIONS pbkdf2_iterations: Option<u32> = "None";
     /// A stored hash with more iterations is refused as corrupt and never run.
     PBKDF2_MAX_ITERATIONS pbkdf2_max_iterations: u32 = "10000000";
@@ -102,7 +102,7 @@ settings! {
     DATABASE_CONNECTIONS database_connections: u32 = "8";
     /// Seconds that a statement, or the wait for a connection, may take before the answer is 503.
     DATABASE_TIMEOUT database_timeout: Duration = "5";
-    /// Bytes of a JSON or form body, or of the fields of a multipart body; `None`: no limit but MAX_BODY_SIZE.
+    /// Bytes of a JSON or form body, or of the fields of a multipart body; `None`: no limit but `MAX_BODY_SIZE`.
     DATA_UPLOAD_MAX_MEMORY_SIZE data_upload_max_memory_size: Option<usize> = "2621440";
     /// Fields of a query string, form or multipart body; `None`: no limit.
     DATA_UPLOAD_MAX_NUMBER_FIELDS data_upload_max_number_fields: Option<usize> = "1000";
@@ -179,6 +179,9 @@ impl Settings {
     fn check_together(&self, errors: &mut Vec<SettingError>) {
         let mut error = |text: String| errors.push(SettingError(text));
         let paths = [&self.login_path, &self.secret_path, &self.schema_path];
+        if self.max_connections == 0 {
+            error("MAX_CONNECTIONS = 0: nobody could connect; write 1 or more".to_owned());
+        }
         for (at, path) in paths.iter().enumerate() {
             if !path.starts_with('/') {
                 error(format!("path {path:?}: a path starts with a slash"));

@@ -36,6 +36,9 @@ def set_password(username, password):
 
 
 def update_user(username, **fields):
+    """Columns of one user; `new_name` for the column that the user is found by."""
+    if "new_name" in fields:
+        fields["username"] = fields.pop("new_name")
     return User.objects.filter(username=username).update(**fields)
 
 

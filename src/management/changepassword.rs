@@ -115,3 +115,76 @@ impl User {
 fn refuse_empty(password: &str) -> Result<(), CommandError> {
     if password.is_empty() { Err(CommandError::new("aborted")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::console::tests::Script;
+    use super::super::createsuperuser;
+    use super::super::migrate::tests::Site;
+    use super::*;
+
+    const BEGIN: &str = "out: Changing password for user 'walter'";
+
+    async fn site() -> Site {
+        let site = Site::migrated().await;
+        createsuperuser::create(&site.state, "walter", "", None).await.unwrap();
+        site
+    }
+
+    /// What is said besides the prompts.
+    async fn said(site: &Site, username: &str, answers: &[&'static str]) -> Vec<String> {
+        let mut console = Script::new(answers);
+        let done = handle(&site.state, username, &mut console).await;
+        console.said.extend(done.err().map(|error| error.to_string()));
+        console.said.retain(|line| !line.starts_with("Password"));
+        console.said
+    }
+
+    #[tokio::test]
+    async fn the_third_try_may_succeed() {
+        let site = site().await;
+        let answers = ["a", "b", "1234", "1234", "correct-horse", "correct-horse"];
+        assert_eq!(
+            said(&site, "walter", &answers).await,
+            [
+                BEGIN,
+                "out: Passwords do not match. Please try again.",
+                "err: This password is too short. It must contain at least 8 characters.\nThis password is entirely numeric.",
+                "out: Password changed successfully for user 'walter'",
+            ]
+        );
+        let stored = site.value("SELECT password FROM auth_user").await.unwrap();
+        assert!(stored.starts_with("pbkdf2_sha256$1000$"), "{stored}");
+    }
+
+    #[tokio::test]
+    async fn after_three_tries_the_old_password_stays() {
+        let site = site().await;
+        let answers = ["a", "b", "a", "b", "a", "b"];
+        let said = said(&site, "walter", &answers).await;
+        let aborted = "CommandError: Aborting password change for user 'walter' after 3 attempts";
+        assert_eq!(said.last().unwrap(), aborted);
+        assert!(site.value("SELECT password FROM auth_user").await.unwrap().starts_with('!'));
+    }
+
+    #[tokio::test]
+    async fn an_empty_password_aborts() {
+        assert_eq!(said(&site().await, "walter", &[""]).await, [BEGIN, "CommandError: aborted"]);
+        let at_the_second = said(&site().await, "walter", &["a", ""]).await;
+        assert_eq!(at_the_second, [BEGIN, "CommandError: aborted"]);
+    }
+
+    #[tokio::test]
+    async fn the_users_own_attributes_are_compared() {
+        let site = site().await;
+        site.sql("UPDATE auth_user SET last_name = 'Heisenberg'").await;
+        let said = said(&site, "walter", &["heisenberg1", "heisenberg1"]).await;
+        assert_eq!(said[1], "err: The password is too similar to the last name.");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_is_named() {
+        let said = said(&site().await, "eve", &[]).await;
+        assert_eq!(said, ["CommandError: user 'eve' does not exist"]);
+    }
+}

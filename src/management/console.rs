@@ -105,3 +105,51 @@ fn cancelled() -> CommandError {
 fn print(stream: &mut impl Write, text: &str) {
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// Answers from a script, and keeps what was said: prompts and lines of both streams.
+    pub(in super::super) struct Script {
+        answers: VecDeque<&'static str>,
+        pub(in super::super) said: Vec<String>,
+        pub(in super::super) is_terminal: bool,
+    }
+
+    impl Script {
+        pub(in super::super) fn new(answers: &[&'static str]) -> Self {
+            let answers = answers.iter().copied().collect();
+            Self { answers, said: Vec::new(), is_terminal: true }
+        }
+
+        fn answer(&mut self, prompt: &str) -> Result<String, CommandError> {
+            self.said.push(prompt.to_owned());
+            self.answers.pop_front().map(str::to_owned).ok_or_else(cancelled)
+        }
+    }
+
+    impl Console for Script {
+        fn is_terminal(&self) -> bool {
+            self.is_terminal
+        }
+
+        async fn input(&mut self, prompt: &str) -> Result<String, CommandError> {
+            self.answer(prompt)
+        }
+
+        async fn getpass(&mut self, prompt: &str) -> Result<Zeroizing<String>, CommandError> {
+            self.answer(prompt).map(Zeroizing::new)
+        }
+
+        fn stdout(&mut self, line: &str) {
+            self.said.push(format!("out: {line}"));
+        }
+
+        fn stderr(&mut self, line: &str) {
+            self.said.push(format!("err: {line}"));
+        }
+    }
+}

@@ -297,3 +297,152 @@ fn joined(first: Option<String>, second: Option<String>) -> Option<String> {
     let all: Vec<String> = first.into_iter().chain(second).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::console::tests::Script;
+    use super::super::migrate::tests::Site;
+    use super::*;
+
+    const PROMPT: &str = "Username (leave blank to use 'root'): ";
+
+    fn asking() -> Options {
+        Options { system_username: Some("Ro ot".to_owned()), ..Options::default() }
+    }
+
+    fn noinput(username: &str, email: &str) -> Options {
+        let (username, email) = (Some(username.to_owned()), Some(email.to_owned()));
+        Options { noinput: true, username, email, ..Options::default() }
+    }
+
+    async fn said(site: &Site, options: Options, answers: &[&'static str]) -> Vec<String> {
+        let mut console = Script::new(answers);
+        let done = handle(&site.state, options, &mut console).await;
+        console.said.extend(done.err().map(|error| error.to_string()));
+        console.said
+    }
+
+    #[tokio::test]
+    async fn the_first_prompt_offers_the_system_users_name() {
+        let site = Site::migrated().await;
+        let answers = ["", "Ro@Example.COM", "correct-horse", "correct-horse"];
+        let said = said(&site, asking(), &answers).await;
+        let prompts = [PROMPT, "Email address: ", "Password: ", "Password (again): "];
+        assert_eq!(said[..4], prompts);
+        assert_eq!(said[4..], ["out: Superuser created successfully."]);
+        let row = "SELECT username || ' ' || email || ' ' || is_superuser || is_staff || is_active || first_name || last_name FROM auth_user WHERE last_login IS NULL";
+        assert_eq!(site.value(row).await.as_deref(), Some("root Ro@example.com 111"));
+        let stored = site.value("SELECT password FROM auth_user").await.unwrap();
+        assert!(stored.starts_with("pbkdf2_sha256$1000$"), "{stored}");
+    }
+
+    #[tokio::test]
+    async fn a_taken_name_is_not_offered_and_not_accepted() {
+        let site = Site::migrated().await;
+        said(&site, noinput("root", ""), &[]).await;
+        let said = said(&site, asking(), &["root", "a b", ""]).await;
+        assert_eq!(
+            said,
+            [
+                "Username: ",
+                "err: Error: That username is already taken.",
+                "Username: ",
+                &format!("err: Error: {INVALID_USERNAME}"),
+                "Username: ",
+                "err: Error: This field cannot be blank.",
+                "Username: ",
+                "\nOperation cancelled.",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_weak_password_needs_a_yes() {
+        let site = Site::migrated().await;
+        let options =
+            Options { username: Some("bob".into()), email: Some(String::new()), ..asking() };
+        let answers = ["a", "b", " ", " ", "Bob", "Bob", "n", "12345678", "12345678", "Y"];
+        let said = said(&site, options, &answers).await;
+        let lines: Vec<&String> =
+            said.iter().filter(|line| !line.starts_with("Password")).collect();
+        let bypass = "Bypass password validation and create user anyway? [y/N]: ";
+        assert_eq!(
+            lines,
+            [
+                "err: Error: Your passwords didn't match.",
+                "err: Error: Blank passwords aren't allowed.",
+                "err: The password is too similar to the username.\nThis password is too short. It must contain at least 8 characters.",
+                bypass,
+                "err: This password is entirely numeric.",
+                bypass,
+                "out: Superuser created successfully.",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn without_a_terminal_nothing_is_asked() {
+        let site = Site::migrated().await;
+        let mut console = Script::new(&[]);
+        console.is_terminal = false;
+        handle(&site.state, asking(), &mut console).await.unwrap();
+        assert_eq!(console.said, [format!("out: {NOT_A_TERMINAL}")]);
+    }
+
+    #[tokio::test]
+    async fn noinput_names_what_is_missing_or_wrong() {
+        let site = Site::migrated().await;
+        let no_email = Options { email: None, ..noinput("a", "") };
+        let long = "x".repeat(151);
+        let too_long = "Ensure this value has at most 150 characters (it has 151).";
+        for (options, error) in [
+            (
+                Options { username: None, ..noinput("", "") },
+                "You must use --username with --noinput.",
+            ),
+            (no_email, "You must use --email with --noinput."),
+            (noinput("", "a@b.cc"), "Username cannot be blank."),
+            (noinput("a", "nowhere"), INVALID_EMAIL),
+            (noinput("a b", ""), INVALID_USERNAME),
+            (noinput(&long, ""), too_long),
+            (noinput(&long.replace('x', " "), ""), &format!("{INVALID_USERNAME}; {too_long}")),
+        ] {
+            assert_eq!(said(&site, options, &[]).await, [format!("CommandError: {error}")]);
+        }
+    }
+
+    #[tokio::test]
+    async fn noinput_takes_the_environment() {
+        let site = Site::migrated().await;
+        let options = Options {
+            email_variable: Some("x@y.zz".to_owned()),
+            password: Some("short".to_owned()),
+            ..noinput("a", "")
+        };
+        assert_eq!(said(&site, options, &[]).await, ["out: Superuser created successfully."]);
+        assert_eq!(site.value("SELECT email FROM auth_user").await.as_deref(), Some("x@y.zz"));
+    }
+
+    #[tokio::test]
+    async fn without_a_password_the_stored_one_is_unusable() {
+        let site = Site::migrated().await;
+        said(&site, noinput("a", ""), &[]).await;
+        let stored = site.value("SELECT password FROM auth_user").await.unwrap();
+        assert!(stored.starts_with('!') && stored.len() == 41, "{stored}");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_stored_in_its_compatibility_form_once() {
+        let site = Site::migrated().await;
+        said(&site, noinput("ﬁx①", ""), &[]).await;
+        let stored = site.value("SELECT username FROM auth_user").await;
+        assert_eq!(stored.as_deref(), Some("fix1"));
+        let again = said(&site, noinput("ﬁx①", ""), &[]).await;
+        assert_eq!(again, [format!("CommandError: {TAKEN}")]);
+        let grown = said(&site, noinput(&"ﬃ".repeat(51), ""), &[]).await;
+        assert_eq!(
+            grown,
+            ["CommandError: Ensure this value has at most 150 characters (it has 153)."]
+        );
+    }
+}

@@ -45,3 +45,55 @@ async fn get_or_create(state: &State, username: &str) -> Result<Option<String>, 
 fn no_such_user(username: &str) -> CommandError {
     CommandError::new(format_args!("Cannot create the Token: user {username} does not exist"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::createsuperuser;
+    use super::super::migrate::tests::Site;
+    use super::*;
+
+    async fn site() -> Site {
+        let site = Site::migrated().await;
+        createsuperuser::create(&site.state, "bob", "", None).await.unwrap();
+        site
+    }
+
+    async fn said(site: &Site, username: &str, reset: bool) -> String {
+        let mut out = Vec::new();
+        match run(&site.state, username, reset, &mut out).await {
+            Ok(()) => String::from_utf8(out).unwrap(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_made_once_and_printed_again() {
+        let site = site().await;
+        let first = said(&site, "bob", false).await;
+        let key = site.value("SELECT key FROM authtoken_token").await.unwrap();
+        assert_eq!(first, format!("Generated token {key} for user bob\n"));
+        assert_eq!(said(&site, "bob", false).await, first);
+    }
+
+    #[tokio::test]
+    async fn reset_makes_a_new_one() {
+        let site = site().await;
+        let first = said(&site, "bob", true).await;
+        assert_ne!(said(&site, "bob", true).await, first);
+        let count = site.value("SELECT count(*) || '' FROM authtoken_token").await;
+        assert_eq!(count.as_deref(), Some("1"));
+    }
+
+    #[tokio::test]
+    async fn an_inactive_user_gets_one_too_as_in_django() {
+        let site = site().await;
+        site.sql("UPDATE auth_user SET is_active = 0").await;
+        assert!(said(&site, "bob", false).await.starts_with("Generated token "));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_is_named() {
+        let said = said(&site().await, "x", false).await;
+        assert_eq!(said, "CommandError: Cannot create the Token: user x does not exist");
+    }
+}

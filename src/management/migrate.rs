@@ -223,7 +223,148 @@ fn unknown(tables: &[String]) -> CommandError {
 
 fn failed(error: &DbErr) -> CommandError {
     CommandError::new(format_args!(
-        "The tables could not be made: {error}. Nothing was changed. If another migrate is running, \
-         let it end; the user in DATABASE_URL must be allowed to create tables."
+        "The tables could not be made: {error}. Nothing was changed. DATABASE_URL must name a \
+         database, and for PostgreSQL a user who may create tables in it; if another migrate is \
+         running, let it end first."
     ))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::db::Missing;
+    use crate::settings::Settings;
+    use crate::state::State;
+
+    static SITES: AtomicU32 = AtomicU32::new(0);
+
+    /// A site on a SQLite file of its own, which goes with it.
+    pub(in super::super) struct Site {
+        pub(in super::super) state: State,
+        file: PathBuf,
+    }
+
+    impl Site {
+        /// On a database without tables.
+        pub(in super::super) async fn empty() -> Self {
+            let number = SITES.fetch_add(1, Ordering::Relaxed);
+            let name = format!("drf-authtoken-{}-{number}.sqlite3", std::process::id());
+            let file = std::env::temp_dir().join(name);
+            let _ = std::fs::remove_file(&file);
+            let url = format!("sqlite:///{}", file.display());
+            let flags = [("DATABASE_URL", url), ("PBKDF2_ITERATIONS", "1000".to_owned())];
+            let settings = Settings::load(None, &flags).unwrap();
+            let database = Database::connect(&settings, Missing::Create).await.unwrap();
+            Self { state: State::new(settings, database).unwrap(), file }
+        }
+
+        /// On a database with tables.
+        pub(in super::super) async fn migrated() -> Self {
+            let site = Self::empty().await;
+            site.migrate().await.unwrap();
+            site
+        }
+
+        /// What `migrate` prints.
+        async fn migrate(&self) -> Result<String, String> {
+            let mut out = Vec::new();
+            let done = run(&self.state.database, &mut out).await;
+            done.map(|()| String::from_utf8(out).unwrap()).map_err(|error| error.to_string())
+        }
+
+        pub(in super::super) async fn sql(&self, script: &str) {
+            self.state.database.connection().execute_unprepared(script).await.unwrap();
+        }
+
+        /// The first value of a query, in text.
+        pub(in super::super) async fn value(&self, sql: &str) -> Option<String> {
+            let row = self.state.database.query_one(sql, []).await.unwrap()?;
+            Some(row.try_get_by_index(0).unwrap())
+        }
+    }
+
+    impl Drop for Site {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.file);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_database_gets_the_tables_and_says_so_as_django_does() {
+        let site = Site::empty().await;
+        let told = site.migrate().await.unwrap();
+        let begin = "Operations to perform:\n  Apply all migrations: auth, authtoken, contenttypes\nRunning migrations:\n  Applying contenttypes.0001_initial... OK\n";
+        assert!(told.starts_with(begin), "{told}");
+        assert_eq!(told.matches("... OK\n").count(), MIGRATIONS.len());
+    }
+
+    #[tokio::test]
+    async fn the_second_time_there_is_nothing_to_apply() {
+        let site = Site::migrated().await;
+        assert!(site.migrate().await.unwrap().ends_with("\n  No migrations to apply.\n"));
+    }
+
+    #[tokio::test]
+    async fn rows_are_those_of_django() {
+        let site = Site::migrated().await;
+        let types = "SELECT group_concat(id || model, ' ') FROM (SELECT id, model FROM django_content_type ORDER BY id)";
+        assert_eq!(
+            site.value(types).await.unwrap(),
+            "1contenttype 2group 3permission 4user 5token 6tokenproxy"
+        );
+        let names = "SELECT group_concat(id || ' ' || content_type_id || ' ' || name || ' ' || codename, ', ') FROM (SELECT id, content_type_id, name, codename FROM auth_permission ORDER BY id)";
+        let names = site.value(names).await.unwrap();
+        assert!(names.starts_with("1 1 Can add content type add_contenttype, "), "{names}");
+        assert!(names.contains("5 3 Can add permission add_permission, "), "{names}");
+        assert!(names.ends_with("24 6 Can view Token view_tokenproxy"), "{names}");
+        let applied =
+            site.value("SELECT DISTINCT length(applied) || '' FROM django_migrations").await;
+        assert_eq!(applied.as_deref(), Some("26"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_migration_is_named_and_nothing_is_changed() {
+        let site = Site::migrated().await;
+        site.sql("DROP TABLE authtoken_token; DELETE FROM django_migrations WHERE app = 'authtoken' AND name > '0002'").await;
+        let refused = site.migrate().await.unwrap_err();
+        assert!(refused.contains("not applied authtoken.0002_auto_20160226_1747, authtoken.0003_tokenproxy, authtoken.0004"), "{refused}");
+        assert!(refused.contains("python manage.py migrate"), "{refused}");
+        let tables = "SELECT name FROM sqlite_master WHERE name = 'authtoken_token'";
+        assert_eq!(site.value(tables).await, None);
+    }
+
+    #[tokio::test]
+    async fn migrations_and_tables_of_other_apps_do_no_harm() {
+        let site = Site::empty().await;
+        site.sql("CREATE TABLE shop_order (id integer)").await;
+        site.migrate().await.unwrap();
+        site.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('auth', '0013_later', '2030-01-01')").await;
+        assert!(site.migrate().await.unwrap().ends_with("No migrations to apply.\n"));
+    }
+
+    #[tokio::test]
+    async fn tables_without_a_record_of_migrations_are_left_alone() {
+        let site = Site::empty().await;
+        site.sql("CREATE TABLE auth_user (id integer)").await;
+        let refused = site.migrate().await.unwrap_err();
+        assert!(
+            refused.starts_with(
+                "CommandError: This database has the tables auth_user but no django_migrations"
+            ),
+            "{refused}"
+        );
+        let tables = "SELECT name FROM sqlite_master WHERE name = 'authtoken_token'";
+        assert_eq!(site.value(tables).await, None);
+    }
+
+    #[tokio::test]
+    async fn of_many_at_once_one_makes_the_tables() {
+        let site = Site::empty().await;
+        let (one, two, three) = tokio::join!(site.migrate(), site.migrate(), site.migrate());
+        let told = [one, two, three].map(Result::unwrap);
+        assert_eq!(told.iter().filter(|told| told.contains("... OK")).count(), 1, "{told:?}");
+    }
 }

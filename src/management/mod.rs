@@ -32,6 +32,7 @@ impl CommandError {
     }
 
     /// The database could not be reached. `database` is its printed URL, without password.
+    #[must_use]
     pub fn unreachable(database: &str, error: &DatabaseError) -> Self {
         Self::new(format_args!(
             "cannot use the database {database}: {error}. Check DATABASE_URL and that the server is up."

@@ -1,6 +1,6 @@
 //! `rest_framework.authentication`: who sends the request.
 
-use poem::http::{HeaderMap, header};
+use poem::http::{HeaderMap, HeaderValue, header};
 
 use super::exceptions::APIException;
 use crate::django::auth::models::User;
@@ -61,7 +61,7 @@ pub async fn authenticate(
 /// `get_authorization_header`. WSGI joins repeated headers with a comma.
 fn get_authorization_header(headers: &HeaderMap) -> Vec<u8> {
     let lines: Vec<&[u8]> =
-        headers.get_all(header::AUTHORIZATION).iter().map(|value| value.as_bytes()).collect();
+        headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
     lines.join(&b',')
 }
 

@@ -46,6 +46,7 @@ impl APIException {
     }
 
     /// One message under `non_field_errors`, as `Serializer.validate` raises it.
+    #[must_use]
     pub fn non_field_error(message: &str) -> Self {
         Self::ValidationError(Map::from_iter([("non_field_errors".to_owned(), json!([message]))]))
     }

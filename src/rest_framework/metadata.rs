@@ -1,6 +1,6 @@
 //! `rest_framework.metadata.SimpleMetadata`: what OPTIONS answers.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::parsers::Parser;
 use super::renderers::Renderer;
@@ -9,14 +9,16 @@ use super::views::View;
 /// `determine_metadata`, with `determine_actions` where the view takes a POST.
 #[must_use]
 pub fn determine_metadata(view: &View, takes_post: bool) -> Value {
-    let mut metadata = json!({
-        "name": view.name,
-        "description": view.description,
-        "renders": view.renderers.iter().copied().map(Renderer::media_type).collect::<Vec<_>>(),
-        "parses": view.parsers.iter().copied().map(Parser::media_type).collect::<Vec<_>>(),
-    });
+    let renders: Vec<&str> = view.renderers.iter().copied().map(Renderer::media_type).collect();
+    let parses: Vec<&str> = view.parsers.iter().copied().map(Parser::media_type).collect();
+    let mut metadata = Map::from_iter([
+        ("name".to_owned(), json!(view.name)),
+        ("description".to_owned(), json!(view.description)),
+        ("renders".to_owned(), json!(renders)),
+        ("parses".to_owned(), json!(parses)),
+    ]);
     if let (true, Some(serializer)) = (takes_post, view.serializer) {
-        metadata["actions"] = json!({ "POST": serializer.info() });
+        metadata.insert("actions".to_owned(), json!({ "POST": serializer.info() }));
     }
-    metadata
+    Value::Object(metadata)
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use poem::error::ReadBodyError;
-use poem::http::{HeaderMap, header};
+use poem::http::{HeaderMap, HeaderValue, header};
 use poem::{Body, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry};
 use poem_openapi::types::Type;
@@ -79,9 +79,9 @@ async fn parse(
     body: Body,
     settings: &Settings,
 ) -> Result<Data, APIException> {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    let length = headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
+    let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
     if !chunked && length.is_none_or(|length| length.iter().all(|digit| *digit == b'0')) {
         return Ok(Data::empty());
     }

@@ -148,13 +148,17 @@ impl AsyncWrite for Watched {
         self.socket.is_write_vectored()
     }
 
-    /// hyper flushes when the socket has taken its whole buffer.
+    /// hyper flushes when the socket has taken its whole buffer. It does not read again when that ended an answer, so
+    /// that the wait for the next request has to begin here.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.writing.running {
             self.writing.stop();
             self.progress.set_unsent(false);
         }
-        Pin::new(&mut self.socket).poll_flush(cx)
+        match self.poll_silence(cx) {
+            Poll::Pending => Pin::new(&mut self.socket).poll_flush(cx),
+            over @ Poll::Ready(_) => over,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -68,6 +68,16 @@ if not BARE:
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
     ]
 
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -82,9 +92,7 @@ TEMPLATES = [
     }
 ]
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]
-}
+REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]}
 
 OVERRIDES = json.loads(os.environ.get("SITE_SETTINGS", "{}"))
 ITERATIONS = OVERRIDES.pop("PBKDF2_ITERATIONS", None)

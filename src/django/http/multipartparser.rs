@@ -138,20 +138,29 @@ impl<'a> MultiPartParser<'a> {
         };
         let name = self.charset.decode_replacing(strip_bytes(name).as_bytes()).into_owned();
         match filename {
+            Some(filename) => self.handle_file(name, filename, headers.is_base64(), part),
             None => self.handle_field(name, headers.is_base64(), part).map(|()| None),
-            Some(filename) => {
-                self.files_read += 1;
-                if self.limits.number_files.is_some_and(|most| self.files_read > most) {
-                    return Err(MultiPartError::TooManyFiles);
-                }
-                let filename = self.charset.decode_replacing(filename.as_bytes());
-                let Some(filename) = sanitize_file_name(&filename) else {
-                    return Ok(None);
-                };
-                part.exhaust_file(headers.is_base64())?;
-                Ok((!name.is_empty()).then_some((name, filename)))
-            }
         }
+    }
+
+    /// A file without a usable name counts, but its content is left unread.
+    fn handle_file(
+        &mut self,
+        name: String,
+        filename: &str,
+        base64: bool,
+        part: &mut Part<'_, '_>,
+    ) -> Result<Option<(String, String)>, MultiPartError> {
+        self.files_read += 1;
+        if self.limits.number_files.is_some_and(|most| self.files_read > most) {
+            return Err(MultiPartError::TooManyFiles);
+        }
+        let filename = self.charset.decode_replacing(filename.as_bytes());
+        let Some(filename) = sanitize_file_name(&filename) else {
+            return Ok(None);
+        };
+        part.exhaust_file(base64)?;
+        Ok((!name.is_empty()).then_some((name, filename)))
     }
 
     /// Two more than the limit are fine, for what stands before the first and after the last boundary.

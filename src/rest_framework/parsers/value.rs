@@ -1,7 +1,7 @@
 //! The Python values that `request.data` holds after a parser of `rest_framework.parsers` ran.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::django::http::multipartparser::UploadedFiles;
@@ -74,9 +74,10 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A JSON object: of a key that comes twice, the last value.
+/// A JSON object: of a key that comes twice, the last value. A tree, because it stays small when a
+/// client sends a body of nothing but short keys.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Object(HashMap<String, Value>);
+pub struct Object(BTreeMap<Box<str>, Value>);
 
 impl Object {
     /// The value of `name`.
@@ -88,7 +89,7 @@ impl Object {
     /// Sets `key`. A key with a lone surrogate equals no name a field can have, so it is dropped.
     pub(crate) fn insert(&mut self, key: PyStr, value: Value) {
         if key.surrogate.is_none() {
-            self.0.insert(key.text, value);
+            self.0.insert(key.text.into_boxed_str(), value);
         }
     }
 }

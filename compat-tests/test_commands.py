@@ -1,0 +1,211 @@
+"""The commands beside `migrate`: what they do, say and end with, next to Django's own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import wire
+from bench import Bench
+from cases import pbkdf2
+from databases import User
+from schema import execute, select
+from services import BINARY, SITE, Orm, Pair, our_env, run_binary, site_env, start_binary
+from terminal import Terminal
+
+pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
+
+SETTINGS = {"PBKDF2_ITERATIONS": 1000}
+QUICK = {"PBKDF2_ITERATIONS": "1000"}
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def url(bench: Bench, pair: Pair, kind: str) -> str:
+    """A database with Django's schema and a user, alice."""
+    database = bench.database(pair, kind)
+    database.reset([User("alice", "wonderland", pbkdf2("sha256", 1000, "s" * 22, "wonderland"))])
+    database.close()
+    return database.url
+
+
+def both(pair: Pair, url: str, *argv: str, **env: str) -> tuple[Done, Done]:
+    """The same command line to manage.py and to us."""
+    return pair.run(*argv, url=url, **env), run_binary(*argv, url=url, **(QUICK | env))
+
+
+def login(bench: Bench, pair: Pair, url: str, username: str, password: str) -> int:
+    """The status of a login at our service on that database."""
+    service = start_binary(pair, url, SETTINGS, bench.log("ours"))
+    body = json.dumps({"username": username, "password": password}).encode()
+    try:
+        address = service.address
+        return wire.simple(
+            address, "POST", "/api-token-auth/", body=body, Content_Type="application/json"
+        ).status
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize(
+    ("argv", "env"),
+    [
+        (["drf_create_token", "nobody"], {}),
+        (["changepassword", "nobody"], {}),
+        (["createsuperuser", "--noinput", "--username", "alice", "--email", "a@example.com"], {}),
+        (["createsuperuser", "--noinput", "--email", "a@example.com"], {}),
+        (["createsuperuser", "--noinput", "--username", "x y", "--email", "a@example.com"], {}),
+        (["createsuperuser", "--noinput", "--username", "new", "--email", "no address"], {}),
+        (["createsuperuser", "--noinput", "--username", "", "--email", "a@example.com"], {}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_refusals_are_djangos(pair: Pair, url: str, argv: list[str], env: dict[str, str]) -> None:
+    """The exit code and the message."""
+    theirs, ours = both(pair, url, *argv, **env)
+    assert theirs.returncode == 1
+    assert (ours.returncode, ours.stderr, ours.stdout) == (1, theirs.stderr, theirs.stdout)
+
+
+def test_without_a_password_variable_nobody_can_log_in_as_the_superuser(pair: Pair, url: str) -> None:
+    for run, name in ((pair.run, "theirs"), (run_binary, "mine")):
+        argv = ("createsuperuser", "--noinput", "--username", name, "--email", f"{name}@example.com")
+        done = run(*argv, url=url)
+        assert (done.returncode, done.stdout) == (0, "Superuser created successfully.\n"), done.stderr
+    columns = "is_superuser, is_staff, is_active, last_login, first_name, last_name, email, password"
+    statement = f"SELECT {columns} FROM auth_user WHERE username <> 'alice' ORDER BY username DESC"
+    theirs, mine = select(url, statement)
+    assert theirs[:6] == mine[:6]
+    assert (theirs[6], mine[6]) == ("theirs@example.com", "mine@example.com")
+    assert re.fullmatch(r"![A-Za-z0-9]{40}", mine[7]), mine[7]
+    assert re.fullmatch(r"![A-Za-z0-9]{40}", theirs[7]), theirs[7]
+
+
+def test_noinput_takes_all_from_the_environment(bench: Bench, pair: Pair, url: str) -> None:
+    told = {f"DJANGO_SUPERUSER_{name}": f"root@{name}.example" for name in ("USERNAME", "EMAIL", "PASSWORD")}
+    done = run_binary("createsuperuser", "--noinput", url=url, **(QUICK | told))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Superuser created successfully.\n", "")
+    assert login(bench, pair, url, "root@USERNAME.example", "root@PASSWORD.example") == 200
+
+
+def test_createsuperuser_asks_at_the_terminal(bench: Bench, pair: Pair, url: str) -> None:
+    shown = {}
+    for name, terminal in (
+        ("ours", Terminal([BINARY, "createsuperuser"], our_env(url, **QUICK))),
+        ("them", Terminal([pair.python, "manage.py", "createsuperuser"], site_env(url, SETTINGS), SITE)),
+    ):
+        terminal.answer("Username", "alice")
+        terminal.answer("Username", name)
+        terminal.answer("Email address: ", f"{name}@example.com")
+        for password, again in (("a long walk", "another"), ("a long walk", "a long walk")):
+            terminal.answer("Password: ", password)
+            terminal.answer("Password (again): ", again)
+        code, text = terminal.end()
+        assert code == 0, text
+        assert "long walk" not in text
+        shown[name] = re.sub(r" \(leave blank to use '.*?'\)", "", text).replace(name, "NAME")
+    assert shown["ours"] == shown["them"]
+    assert login(bench, pair, url, "ours", "a long walk") == 200
+
+
+def test_changepassword_asks_at_the_terminal(bench: Bench, pair: Pair, url: str) -> None:
+    shown = []
+    theirs: list[str | Path] = [pair.python, "manage.py", "changepassword", "alice"]
+    for terminal in (
+        Terminal([BINARY, "changepassword", "alice"], our_env(url, **QUICK)),
+        Terminal(theirs, site_env(url, SETTINGS), SITE),
+    ):
+        numeric, good = "839201754862", "a new tune"
+        for password, again in (("one two three", "four"), (numeric, numeric), (good, good)):
+            terminal.answer("Password: ", password)
+            terminal.answer("Password (again): ", again)
+        code, text = terminal.end()
+        assert code == 0, text
+        assert "tune" not in text
+        shown.append(text)
+        assert login(bench, pair, url, "alice", "a new tune") == 200
+        assert login(bench, pair, url, "alice", "wonderland") == 400
+    assert shown[0] == shown[1]
+
+
+def test_drf_create_token_makes_one_and_with_r_another(pair: Pair, url: str) -> None:
+    said = r"Generated token ([0-9a-f]{40}) for user alice\n"
+
+    def key(run: object, *argv: str) -> str:
+        done = run(*argv, url=url)  # type: ignore[operator]
+        match = re.fullmatch(said, done.stdout)
+        assert match and done.returncode == 0, done
+        return match[1]
+
+    first = key(run_binary, "drf_create_token", "alice")
+    assert key(pair.run, "drf_create_token", "alice") == first
+    assert key(run_binary, "drf_create_token", "alice") == first
+    second = key(run_binary, "drf_create_token", "-r", "alice")
+    third = key(pair.run, "drf_create_token", "-r", "alice")
+    assert len({first, second, third}) == 3
+    assert select(url, "SELECT key FROM authtoken_token") == [(third,)]
+
+
+def test_hashes_of_our_commands_are_read_by_django(pair: Pair, url: str) -> None:
+    argv = ("createsuperuser", "--noinput", "--username", "root", "--email", "")
+    done = run_binary(*argv, url=url, DJANGO_VERSION=pair.django, DJANGO_SUPERUSER_PASSWORD="pässwörd")
+    assert done.returncode == 0, done.stderr
+    orm = Orm(pair, url, {})
+    try:
+        encoded = orm.ask("user", username="root")["password"]
+        assert orm.ask("verify", password="pässwörd", encoded=encoded)
+        theirs = orm.ask("encode", password="pässwörd")
+        assert encoded.split("$")[:2] == theirs.split("$")[:2]
+    finally:
+        orm.stop()
+
+
+def test_check_is_content_with_djangos_tables(url: str) -> None:
+    done = run_binary("check", url=url, **QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("System check identified no issues (0 silenced).\n")
+    assert "unused" not in done.stdout, "the database's password is printed"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DROP TABLE authtoken_token", ["authtoken_token:", "migrate"]),
+        ("ALTER TABLE auth_user RENAME COLUMN is_active TO active", ["auth_user.is_active:"]),
+        ("ALTER TABLE authtoken_token RENAME COLUMN created TO made", ["authtoken_token.created:"]),
+    ],
+)
+def test_check_names_what_is_wrong_and_serve_refuses_it(url: str, change: str, told: list[str]) -> None:
+    execute(url, change)
+    for command in (["check"], ["serve", "--bind", "127.0.0.1:0"]):
+        done = run_binary(*command, url=url, **QUICK)
+        assert done.returncode == 1
+        assert all(word in done.stderr for word in [*told, "HINT"]), done.stderr
+        assert "Listening" not in done.stderr
+
+
+def test_an_unreachable_database_is_one_message(bench: Bench, kind: str) -> None:
+    url = {
+        "postgres": "postgres://someone:verysecret@127.0.0.1:1/nothing",
+        "sqlite": f"sqlite:///{bench.folder}/no/such/folder/db.sqlite3",
+    }[kind]
+    for command in (["check"], ["serve", "--bind", "127.0.0.1:0"], ["migrate"], ["drf_create_token", "a"]):
+        done = run_binary(*command, url=url)
+        assert done.returncode == 1, (command, done)
+        assert done.stderr.startswith("CommandError: ")
+        assert "verysecret" not in done.stderr + done.stdout
+        assert "DATABASE_URL" in done.stderr
+
+
+def test_an_unreadable_setting_is_exit_code_2(url: str) -> None:
+    done = run_binary("check", url=url, APPEND_SLASH="perhaps", PBKDF2_ITERATIONS="many")
+    assert done.returncode == 2
+    assert "APPEND_SLASH" in done.stderr and "PBKDF2_ITERATIONS" in done.stderr
+    assert "perhaps" in done.stderr and "environment" in done.stderr
+    done = run_binary("check", url="mysql://x:verysecret@y/z")
+    assert done.returncode == 2
+    assert "DATABASE_URL" in done.stderr and "verysecret" not in done.stderr

@@ -1,0 +1,98 @@
+"""A database made by our `migrate` is one that Django made."""
+
+from __future__ import annotations
+
+import pytest
+
+from admin import AdminSession
+from bench import Bench
+from schema import execute, rows, select, shape
+from services import QUICK_HASH, Pair, run_binary, start_django
+
+pytestmark = pytest.mark.usefixtures("binary")
+
+
+@pytest.fixture
+def url(bench: Bench, kind: str) -> str:
+    """A database that our `migrate` has just made."""
+    url = bench.empty_url(kind)
+    done = run_binary("migrate", url=url)
+    assert done.returncode == 0, done.stderr
+    assert "Applying authtoken.0004_alter_tokenproxy_options... OK" in done.stdout
+    return url
+
+
+def test_django_has_nothing_to_migrate(pair: Pair, url: str) -> None:
+    """For a site with contenttypes, auth and authtoken."""
+    for command in (
+        ["migrate", "--check"],
+        ["makemigrations", "--check"],
+        ["check", "--database", "default"],
+    ):
+        done = pair.run(*command, url=url, SITE_APPS="bare")
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    done = pair.run("migrate", url=url, SITE_APPS="bare")
+    assert "No migrations to apply." in done.stdout, done.stdout + done.stderr
+
+
+def test_tables_and_rows_are_djangos(bench: Bench, pair: Pair, kind: str, url: str) -> None:
+    theirs = bench.empty_url(kind)
+    done = pair.run("migrate", url=theirs, SITE_APPS="bare")
+    assert done.returncode == 0, done.stderr
+    assert shape(url, bench.cluster) == shape(theirs, bench.cluster)
+    assert rows(url) == rows(theirs)
+
+
+def test_a_second_run_has_nothing_to_do(url: str) -> None:
+    before = rows(url)
+    done = run_binary("migrate", url=url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No migrations to apply." in done.stdout
+    assert rows(url) == before
+
+
+def test_on_djangos_own_database_there_is_nothing_to_do(bench: Bench, pair: Pair, kind: str) -> None:
+    theirs = bench.migrated_url(pair, kind)
+    before = (shape(theirs, bench.cluster), rows(theirs))
+    done = run_binary("migrate", url=theirs)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No migrations to apply." in done.stdout
+    assert (shape(theirs, bench.cluster), rows(theirs)) == before
+
+
+def test_a_full_site_adds_only_admin_and_sessions_and_our_superuser_logs_in(
+    bench: Bench, pair: Pair, url: str
+) -> None:
+    made = run_binary(
+        "createsuperuser", "--noinput", "--username", "root", "--email", "root@example.com",
+        url=url, DJANGO_SUPERUSER_PASSWORD="a long walk home", DJANGO_VERSION=pair.django,
+    )  # fmt: skip
+    assert (made.returncode, made.stdout, made.stderr) == (0, "Superuser created successfully.\n", "")
+    done = pair.run("migrate", url=url)
+    assert done.returncode == 0, done.stderr
+    applied = {line.split()[1].split(".")[0] for line in done.stdout.splitlines() if "Applying" in line}
+    assert applied == {"admin", "sessions"}
+    service = start_django(pair, url, QUICK_HASH, bench.log("django"))
+    try:
+        admin = AdminSession(service, "root", "a long walk home")
+        key = admin.add_token(1)
+        assert admin.token_keys() == [key]
+    finally:
+        service.stop()
+
+
+def test_a_database_without_record_of_migrations_is_left_alone(bench: Bench, pair: Pair, kind: str) -> None:
+    theirs = bench.migrated_url(pair, kind)
+    execute(theirs, "DROP TABLE django_migrations")
+    done = run_binary("migrate", url=theirs)
+    assert done.returncode == 1
+    assert "django_migrations" in done.stderr
+
+
+def test_a_database_behind_its_migrations_is_left_alone(bench: Bench, pair: Pair, kind: str) -> None:
+    theirs = bench.migrated_url(pair, kind)
+    execute(theirs, "DELETE FROM django_migrations WHERE app = 'authtoken'")
+    done = run_binary("migrate", url=theirs)
+    assert done.returncode == 1
+    assert "authtoken.0001_initial" in done.stderr
+    assert select(theirs, "SELECT count(*) FROM django_migrations WHERE app = 'authtoken'") == [(0,)]
