@@ -105,7 +105,7 @@ class Bench:
         settings = SITES[site]
         django_db = self.database(pair, kind)
         our_db = django_db if shared else self.database(pair, kind)
-        seed, other = SEEDS if kind == "sqlite" else reversed(SEEDS)
+        seed, other = SEEDS if kind == "postgres" else reversed(SEEDS)
         django = start_django(pair, django_db.url, settings, self.log("django"), seed=seed)
         if ours == "django":
             second = start_django(pair, our_db.url, settings, self.log("other"), seed=other)

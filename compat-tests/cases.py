@@ -176,8 +176,8 @@ def ours_of(spec: dict[str, Any]) -> Expectation | None:
     told = spec.get("ours")
     if told is None:
         return None
-    body = told.get("body")
-    return Expectation(told["status"], tuple(sorted(told.get("changes", []))), body and body.encode())
+    body = told["body"].encode() if "body" in told else None
+    return Expectation(told["status"], tuple(sorted(told.get("changes", []))), body)
 
 
 def load() -> list[Case]:

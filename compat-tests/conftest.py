@@ -6,7 +6,9 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,48 +50,52 @@ def chosen_kinds(config: pytest.Config) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`pair`, `kind` and `case` are the three axes of the comparison."""
-    names = metafunc.fixturenames
-    if "case" in names:
-        binary = metafunc.config.getoption("ours") == "binary"
-        metafunc.parametrize("case", [case_param(case, binary) for case in ALL_CASES], scope="session")
-    own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
-    if "kind" in names and "kind" not in own:
-        metafunc.parametrize("kind", chosen_kinds(metafunc.config), scope="session")
-    if "pair" in names:
-        pairs = chosen_pairs(metafunc.config)
-        if "newest_only" in metafunc.definition.keywords:
-            pairs = pairs[:1]
-        metafunc.parametrize("pair", pairs, ids=[pair.django for pair in pairs], scope="session")
+    fixed = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    names = [name for name in ("pair", "kind", "case") if name in metafunc.fixturenames and name not in fixed]
+    values: dict[str, list[Any]] = {
+        "pair": chosen_pairs(metafunc.config),
+        "kind": chosen_kinds(metafunc.config),
+        "case": ALL_CASES,
+    }
+    if "newest_only" in metafunc.definition.keywords:
+        del values["pair"][1:]
+    # Gaps are ours, not a second Django's.
+    gaps = metafunc.config.getoption("ours") == "binary" and "ours" in metafunc.fixturenames
+    axes = [dict(zip(names, row, strict=True)) for row in product(*(values[name] for name in names))]
+    rows = [param(axis, gaps) for axis in axes if applies(**axis)]
+    metafunc.parametrize(names, rows, scope="session")
 
 
-def case_param(case: cases.Case, binary: bool) -> object:
+def applies(
+    pair: services.Pair | None = None, kind: str | None = None, case: cases.Case | None = None
+) -> bool:
+    """A case may hold for some pairs or databases only."""
+    django, python = (pair.django, pair.python_version()) if pair else (None, None)
+    return case is None or case.applies(django, kind, python)
+
+
+def param(axis: dict[str, Any], gaps: bool) -> Any:
     """A known gap is an expected failure with a reason, and fails when it closes."""
-    marks = [pytest.mark.xfail(strict=True, reason=case.gap)] if case.gap and binary else []
-    return pytest.param(case, id=case.id, marks=marks)
+    case = axis.get("case")
+    marks = [pytest.mark.xfail(strict=True, reason=case.gap)] if gaps and case and case.gap else []
+    texts = {"pair": "{.django}", "kind": "{}", "case": "{.id}"}
+    name = "-".join(texts[key].format(value) for key, value in axis.items())
+    return pytest.param(*axis.values(), id=name, marks=marks)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Pairs, then databases, then the rest: a rig is started once. What judges the run comes last."""
     pairs = [pair.django for pair in chosen_pairs(config)]
-    items[:] = [item for item in items if applies(item)]
 
     def order(item: pytest.Item) -> tuple[int, int, int]:
-        params = getattr(item, "callspec", None)
-        pair = params.params.get("pair") if params else None
-        kind = params.params.get("kind") if params else None
+        params: dict[str, Any] = (
+            item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        )
+        pair, kind = params.get("pair"), params.get("kind")
         last = "last" in item.keywords
         return (last, pairs.index(pair.django) if pair else -1, KINDS.index(kind) if kind else -1)
 
     items.sort(key=order)
-
-
-def applies(item: pytest.Item) -> bool:
-    """A case may hold for some pairs or databases only."""
-    params = item.callspec.params if hasattr(item, "callspec") else {}
-    case, pair, kind = params.get("case"), params.get("pair"), params.get("kind")
-    if case is None:
-        return True
-    return bool(case.applies(pair and pair.django, kind, pair and pair.python_version()))
 
 
 @pytest.fixture(scope="session")

@@ -42,9 +42,11 @@ class Allowances:
     def __init__(self) -> None:
         self.all = [Allowance(**entry) for entry in tomllib.loads(FILE.read_text())["difference"]]
         self.used: Counter[str] = Counter()
+        self.seen: set[str] = set()
 
     def unexplained(self, case_id: str, found: list[Difference]) -> list[Difference]:
         """The differences that nobody intended."""
+        self.seen.add(case_id)
         return [one for one in found if not self._explains(case_id, one)]
 
     def _explains(self, case_id: str, found: Difference) -> bool:

@@ -12,12 +12,12 @@ import psycopg
 
 from postgres import Cluster
 
-ROWS = (
-    "SELECT app_label, model FROM django_content_type ORDER BY id",
+TYPES = "SELECT id, app_label, model FROM django_content_type ORDER BY id"
+PERMISSIONS = (
     "SELECT p.id, p.name, p.codename, c.app_label, c.model FROM auth_permission p "
-    "JOIN django_content_type c ON c.id = p.content_type_id ORDER BY p.id",
-    "SELECT app, name FROM django_migrations ORDER BY id",
+    "JOIN django_content_type c ON c.id = p.content_type_id ORDER BY p.id"
 )
+MIGRATIONS = "SELECT app, name FROM django_migrations ORDER BY app, name"
 
 
 def select(url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -41,11 +41,16 @@ def execute(url: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-def rows(url: str) -> list[list[tuple[Any, ...]]]:
-    """Content types, permissions and migrations; of the migrations only the names."""
-    found = [select(url, statement) for statement in ROWS]
-    # Django's order of migrations of several apps differs from version to version.
-    return [*found[:2], sorted(found[2])]
+def rows(url: str, *, numbered: bool = True) -> list[list[tuple[Any, ...]]]:
+    """Content types, permissions and migrations; of the migrations only the names.
+
+    The numbers follow the order of INSTALLED_APPS (the site's is contenttypes, auth, authtoken) and,
+    within an app, that of the Django that made them.
+    """
+    found = [select(url, statement) for statement in (TYPES, PERMISSIONS)]
+    if not numbered:
+        found = [sorted(row[1:] for row in table) for table in found]
+    return [*found, select(url, MIGRATIONS)]
 
 
 def shape(url: str, cluster: Cluster) -> Any:

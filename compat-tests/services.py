@@ -76,6 +76,7 @@ def site_env(url: str, settings: Mapping[str, Any]) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "DJANGO_COLORS": "nocolor",
         "DATABASE_URL": url,
         "SITE_SETTINGS": json.dumps(dict(settings)),
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,13 +28,19 @@ class Terminal:
         )  # fmt: skip
         os.close(theirs)
 
-    def answer(self, prompt: str, text: str, timeout: float = 30.0) -> None:
-        """Waits for the prompt behind all that was answered before, then types."""
+    def answer(self, prompt: str, text: str, *, hidden: bool = False, timeout: float = 30.0) -> None:
+        """Waits for the prompt behind all that was answered before, then types.
+
+        With `hidden` it waits, as a human does anyway, until the terminal no longer shows what is typed.
+        """
         end = time.monotonic() + timeout
         while prompt not in self.shown[self.read_up_to :]:
             if not self._read(end):
                 raise AssertionError(f"no {prompt!r} on the terminal: {self.shown!r}")
         self.read_up_to = self.shown.index(prompt, self.read_up_to) + len(prompt)
+        while hidden and termios.tcgetattr(self.fd)[3] & termios.ECHO:
+            assert time.monotonic() < end, f"{prompt!r} shows what is typed"
+            time.sleep(0.001)
         os.write(self.fd, f"{text}\n".encode())
 
     def end(self, timeout: float = 60.0) -> tuple[int, str]:
@@ -57,7 +65,4 @@ class Terminal:
 
 def make_controlling() -> None:
     """Makes standard input the terminal that /dev/tty stands for; getpass asks there."""
-    import fcntl
-    import termios
-
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -102,8 +102,8 @@ def test_createsuperuser_asks_at_the_terminal(bench: Bench, pair: Pair, url: str
         terminal.answer("Username", name)
         terminal.answer("Email address: ", f"{name}@example.com")
         for password, again in (("a long walk", "another"), ("a long walk", "a long walk")):
-            terminal.answer("Password: ", password)
-            terminal.answer("Password (again): ", again)
+            terminal.answer("Password: ", password, hidden=True)
+            terminal.answer("Password (again): ", again, hidden=True)
         code, text = terminal.end()
         assert code == 0, text
         assert "long walk" not in text
@@ -121,8 +121,8 @@ def test_changepassword_asks_at_the_terminal(bench: Bench, pair: Pair, url: str)
     ):
         numeric, good = "839201754862", "a new tune"
         for password, again in (("one two three", "four"), (numeric, numeric), (good, good)):
-            terminal.answer("Password: ", password)
-            terminal.answer("Password (again): ", again)
+            terminal.answer("Password: ", password, hidden=True)
+            terminal.answer("Password (again): ", again, hidden=True)
         code, text = terminal.end()
         assert code == 0, text
         assert "tune" not in text

@@ -40,7 +40,9 @@ def test_tables_and_rows_are_djangos(bench: Bench, pair: Pair, kind: str, url: s
     done = pair.run("migrate", url=theirs, SITE_APPS="bare")
     assert done.returncode == 0, done.stderr
     assert shape(url, bench.cluster) == shape(theirs, bench.cluster)
-    assert rows(url) == rows(theirs)
+    # Before 6.1 Django numbered the models of an app in another order.
+    numbered = pair.django == "6.1"
+    assert rows(url, numbered=numbered) == rows(theirs, numbered=numbered)
 
 
 def test_a_second_run_has_nothing_to_do(url: str) -> None:

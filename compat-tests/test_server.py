@@ -17,7 +17,7 @@ from bench import Bench
 from cases import SALT, pbkdf2
 from databases import User
 from processes import Process
-from services import BINARY, PROJECT, Pair, Service, listening, run_binary, start_binary
+from services import BINARY, PROJECT, Pair, Service, run_binary, start_binary
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 
@@ -161,14 +161,13 @@ def test_the_demo_prints_curl_lines_that_work(bench: Bench, kind: str) -> None:
     argv: list[str | Path] = [BINARY, "demo", "--bind", "127.0.0.1:0"]
     for found in (False, True):
         log = bench.log("demo")
-        service = listening(Process(argv, log=log, env={"PATH": os.environ["PATH"]}, cwd=folder))
+        demo = Process(argv, log=log, env={"PATH": os.environ["PATH"]}, cwd=folder)
         try:
-            service.process.wait_for("Ctrl-C")
-            lines = re.findall(r"^ *(curl .+)$", service.process.log_text(), re.M)
-            assert ("Found" in service.process.log_text()) == found
-            answers = [run_curl(line) for line in lines]
+            demo.wait_for("Ctrl-C")
+            assert ("Found" in demo.log_text()) == found
+            answers = [run_curl(line) for line in re.findall(r"^ *(curl .+)$", demo.log_text(), re.M)]
         finally:
-            assert service.stop() == 0
+            assert demo.stop() == 0
         assert len(answers) == (2 if found else 3)
         if not found:
             assert re.fullmatch(r'\{"token":"[0-9a-f]{40}"\}', answers[0])

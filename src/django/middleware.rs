@@ -72,7 +72,9 @@ impl<E> CommonMiddleware<E> {
             return None;
         }
         let location = request::full_path_with_slash(&path, request.uri().query());
-        let mut response = Response::builder().status(StatusCode::MOVED_PERMANENTLY).finish();
+        // hyper moves the length of a body that it knows to be empty behind all other headers.
+        let empty = Body::from_async_read(tokio::io::empty());
+        let mut response = Response::builder().status(StatusCode::MOVED_PERMANENTLY).body(empty);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(header::LOCATION, HeaderValue::from_str(&location).ok()?);

@@ -1,9 +1,11 @@
 //! `input` and `getpass` of Python, and the two streams of a command.
 
+use std::fs::{File, OpenOptions};
 use std::future::Future;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::thread;
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -64,17 +66,22 @@ impl<W: Write> Console for Terminal<'_, W> {
     }
 
     async fn getpass(&mut self, prompt: &str) -> Result<Zeroizing<String>, CommandError> {
-        let prompt = prompt.to_owned();
-        let password = on_thread(move || rpassword::prompt_password(prompt)).await?;
-        password.map(Zeroizing::new).map_err(|error| {
-            // rpassword reads Ctrl-C as a key and has put the terminal back by now.
-            match error.kind() {
-                ErrorKind::Interrupted | ErrorKind::UnexpectedEof => cancelled(),
-                _ => CommandError::new(format_args!(
-                    "No password can be asked for without a terminal: {error}"
-                )),
-            }
-        })
+        let no_terminal = |error: io::Error| {
+            let text = format!("No password can be asked for without a terminal: {error}");
+            CommandError::new(text)
+        };
+        // Dropped at the end of this function, whatever ends it.
+        let hidden = Hidden::new().map_err(no_terminal)?;
+        let tty = hidden.tty.try_clone().map_err(no_terminal)?;
+        print(&mut &hidden.tty, prompt);
+        let line = on_thread(|| BufReader::new(tty).lines().next());
+        let password = tokio::select! {
+            line = line => line?.ok_or_else(cancelled)?.map_err(no_terminal)?,
+            _ = self.interrupt.recv() => return Err(cancelled()),
+        };
+        // The line end that was typed is not shown either.
+        print(&mut &hidden.tty, "\n");
+        Ok(Zeroizing::new(password))
     }
 
     fn stdout(&mut self, line: &str) {
@@ -83,6 +90,34 @@ impl<W: Write> Console for Terminal<'_, W> {
 
     fn stderr(&mut self, line: &str) {
         print(&mut io::stderr(), &format!("{line}\n"));
+    }
+}
+
+/// The process's terminal while it does not echo.
+///
+/// Why not a crate? The one at hand writes its prompt first and turns the echo off then, so that
+/// what is typed at once is shown. Python's `getpass` does it the other way round.
+struct Hidden {
+    tty: File,
+    before: Termios,
+}
+
+impl Hidden {
+    /// Turns the echo off, and forgets what was typed before.
+    fn new() -> io::Result<Self> {
+        let tty = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&tty)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&tty, OptionalActions::Flush, &silent)?;
+        Ok(Self { tty, before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // A terminal that has gone needs no echo.
+        let _ = tcsetattr(&self.tty, OptionalActions::Flush, &self.before);
     }
 }
 
