@@ -209,16 +209,12 @@ impl Kept {
 
 impl KeptConnection {
     async fn open(pool: &DatabaseConnection) -> Result<Self, sqlx::Error> {
-        Ok(match pool.get_database_backend() {
-            DbBackend::Sqlite => {
-                let options = pool.get_sqlite_connection_pool().connect_options();
-                Self::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?))
-            }
-            _ => {
-                let options = pool.get_postgres_connection_pool().connect_options();
-                Self::Postgres(Box::new(PgConnection::connect_with(&options).await?))
-            }
-        })
+        if pool.get_database_backend() == DbBackend::Sqlite {
+            let options = pool.get_sqlite_connection_pool().connect_options();
+            return Ok(Self::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?)));
+        }
+        let options = pool.get_postgres_connection_pool().connect_options();
+        Ok(Self::Postgres(Box::new(PgConnection::connect_with(&options).await?)))
     }
 
     async fn query_texts(
