@@ -85,17 +85,22 @@ def param(axis: dict[str, Any], gaps: bool) -> Any:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Pairs, then databases, then the rest: a rig is started once. What judges the run comes last."""
-    pairs = [pair.django for pair in chosen_pairs(config)]
+    pairs, kinds = [pair.django for pair in chosen_pairs(config)], chosen_kinds(config)
 
     def order(item: pytest.Item) -> tuple[int, int, int]:
-        params: dict[str, Any] = (
-            item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        )
-        pair, kind = params.get("pair"), params.get("kind")
+        pair, kind = (axes(item).get(name) for name in ("pair", "kind"))
         last = "last" in item.keywords
-        return (last, pairs.index(pair.django) if pair else -1, KINDS.index(kind) if kind else -1)
+        return (last, pairs.index(pair.django) if pair else -1, kinds.index(kind) if kind else -1)
 
-    items.sort(key=order)
+    # A test may name its own kind.
+    unwanted = [item for item in items if axes(item).get("kind", kinds[0]) not in kinds]
+    config.hook.pytest_deselected(items=unwanted)
+    items[:] = sorted((item for item in items if item not in unwanted), key=order)
+
+
+def axes(item: pytest.Item) -> dict[str, Any]:
+    """The pair, the kind and the case of a test, as far as it has them."""
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
 @pytest.fixture(scope="session")

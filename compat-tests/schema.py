@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from postgres import Cluster
+from postgres import binaries
 
 TYPES = "SELECT id, app_label, model FROM django_content_type ORDER BY id"
 PERMISSIONS = (
@@ -53,14 +53,14 @@ def rows(url: str, *, numbered: bool = True) -> list[list[tuple[Any, ...]]]:
     return [*found, select(url, MIGRATIONS)]
 
 
-def shape(url: str, cluster: Cluster) -> Any:
+def shape(url: str) -> Any:
     """All that the database says about its tables."""
-    return sqlite_shape(url) if url.startswith("sqlite") else postgres_shape(url, cluster)
+    return sqlite_shape(url) if url.startswith("sqlite") else postgres_shape(url)
 
 
-def postgres_shape(url: str, cluster: Cluster) -> str:
+def postgres_shape(url: str) -> str:
     """`pg_dump --schema-only` without the two lines that are random by intention."""
-    argv = [str(cluster.bin / "pg_dump"), "--schema-only", url]
+    argv = [str(binaries() / "pg_dump"), "--schema-only", url]
     dump = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert "CREATE TABLE public.authtoken_token" in dump
     return re.sub(r"^\\(un)?restrict .*\n", "", dump, flags=re.M)

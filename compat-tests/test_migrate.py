@@ -39,7 +39,7 @@ def test_tables_and_rows_are_djangos(bench: Bench, pair: Pair, kind: str, url: s
     theirs = bench.empty_url(kind)
     done = pair.run("migrate", url=theirs, SITE_APPS="bare")
     assert done.returncode == 0, done.stderr
-    assert shape(url, bench.cluster) == shape(theirs, bench.cluster)
+    assert shape(url) == shape(theirs)
     # Before 6.1 Django numbered the models of an app in another order.
     numbered = pair.django == "6.1"
     assert rows(url, numbered=numbered) == rows(theirs, numbered=numbered)
@@ -55,11 +55,11 @@ def test_a_second_run_has_nothing_to_do(url: str) -> None:
 
 def test_on_djangos_own_database_there_is_nothing_to_do(bench: Bench, pair: Pair, kind: str) -> None:
     theirs = bench.migrated_url(pair, kind)
-    before = (shape(theirs, bench.cluster), rows(theirs))
+    before = (shape(theirs), rows(theirs))
     done = run_binary("migrate", url=theirs)
     assert (done.returncode, done.stderr) == (0, "")
     assert "No migrations to apply." in done.stdout
-    assert (shape(theirs, bench.cluster), rows(theirs)) == before
+    assert (shape(theirs), rows(theirs)) == before
 
 
 def test_a_full_site_adds_only_admin_and_sessions_and_our_superuser_logs_in(

@@ -5,12 +5,14 @@
 //! parameter in PostgreSQL and in SQLite.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement,
-    Value,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr,
+    Statement, Value,
 };
 
 use crate::settings::{DatabaseUrl, Settings};
@@ -96,6 +98,16 @@ impl Database {
         self.in_time(self.connection.query_one_raw(statement)).await
     }
 
+    /// A query that ends with a condition on one text, for [`Kept::query_texts`].
+    #[must_use]
+    pub fn by_texts(&self, select: &str) -> ByTexts {
+        let many = match self.connection.get_database_backend() {
+            DbBackend::Sqlite => "IN (SELECT value FROM json_each($1))",
+            _ => "= ANY($1)",
+        };
+        ByTexts { one: format!("{select} = $1").into(), many: format!("{select} {many}").into() }
+    }
+
     /// How many rows a statement changed.
     pub async fn execute(
         &self,
@@ -144,4 +156,107 @@ fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOption
         sqlite.filename(&path).create_if_missing(missing == Missing::Create).busy_timeout(busy)
     });
     options
+}
+
+/// A query by one text, and by any number of them.
+///
+/// Why two? PostgreSQL thinks that a list in a prepared statement is long, and plans the
+/// statement anew each time when it is short.
+#[derive(Debug, Clone)]
+pub struct ByTexts {
+    one: Arc<str>,
+    many: Arc<str>,
+}
+
+/// A connection outside the pool, made when it is needed and kept while it works.
+///
+/// Why not the pool's? After each use sqlx's pool asks the server whether the connection is
+/// still there: a second round trip for every look-up.
+pub struct Kept {
+    database: Database,
+    connection: Option<KeptConnection>,
+}
+
+enum KeptConnection {
+    Postgres(Box<PgConnection>),
+    Sqlite(Box<SqliteConnection>),
+}
+
+impl Kept {
+    /// To the same database as the pool; nothing is connected to yet.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database, connection: None }
+    }
+
+    /// All rows of a query whose only value is a list of texts.
+    ///
+    /// A connection that fails is not used again. If it was an old one, the server may only have
+    /// closed it, and the query is sent once more on a new one.
+    pub async fn query_texts(
+        &mut self,
+        query: &ByTexts,
+        texts: &[&str],
+    ) -> Result<Vec<QueryResult>, DatabaseError> {
+        let timeout = self.database.timeout;
+        let answer = async {
+            // Taken out, so that a query which is given up takes its connection with it.
+            if let Some(mut connection) = self.connection.take()
+                && let Ok(rows) = connection.query_texts(query, texts).await
+            {
+                self.connection = Some(connection);
+                return Ok(rows);
+            }
+            let mut connection = KeptConnection::open(self.database.connection()).await?;
+            let rows = connection.query_texts(query, texts).await?;
+            self.connection = Some(connection);
+            Ok::<_, sqlx::Error>(rows)
+        };
+        let answer = tokio::time::timeout(timeout, answer).await;
+        let rows = answer.map_err(|_| DatabaseError::TimedOut)?;
+        rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())).into())
+    }
+}
+
+impl KeptConnection {
+    async fn open(pool: &DatabaseConnection) -> Result<Self, sqlx::Error> {
+        if pool.get_database_backend() == DbBackend::Sqlite {
+            let options = pool.get_sqlite_connection_pool().connect_options();
+            return Ok(Self::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?)));
+        }
+        let options = pool.get_postgres_connection_pool().connect_options();
+        Ok(Self::Postgres(Box::new(PgConnection::connect_with(&options).await?)))
+    }
+
+    async fn query_texts(
+        &mut self,
+        query: &ByTexts,
+        texts: &[&str],
+    ) -> Result<Vec<QueryResult>, sqlx::Error> {
+        // Made of names in this program only.
+        let sql = |sql: &Arc<str>| AssertSqlSafe(Arc::clone(sql));
+        match (self, texts) {
+            (Self::Postgres(connection), [text]) => {
+                results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
+            }
+            (Self::Postgres(connection), texts) => results(
+                sqlx::query(sql(&query.many)).bind(texts).fetch_all(&mut **connection).await,
+            ),
+            (Self::Sqlite(connection), [text]) => {
+                results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
+            }
+            (Self::Sqlite(connection), texts) => {
+                let texts = serde_json::Value::from(texts).to_string();
+                results(
+                    sqlx::query(sql(&query.many)).bind(texts).fetch_all(&mut **connection).await,
+                )
+            }
+        }
+    }
+}
+
+fn results<R: Into<QueryResult>>(
+    rows: Result<Vec<R>, sqlx::Error>,
+) -> Result<Vec<QueryResult>, sqlx::Error> {
+    Ok(rows?.into_iter().map(R::into).collect())
 }

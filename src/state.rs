@@ -10,6 +10,7 @@ use crate::db::Database;
 use crate::django::auth::hashers::{Algorithm, Hashers, RandomSource, default_iterations};
 use crate::django::auth::hashing_pool::HashingPool;
 use crate::django::auth::models::UserModel;
+use crate::rest_framework::authtoken::lookups::Lookups;
 use crate::rest_framework::authtoken::models::TokenModel;
 use crate::settings::Settings;
 
@@ -23,6 +24,8 @@ pub struct State {
     pub users: UserModel,
     /// The tokens of these users.
     pub tokens: TokenModel,
+    /// The only way to look up a token.
+    pub lookups: Lookups,
     /// The only way to check or to make a password.
     pub hashing_pool: HashingPool,
     /// `timezone.now`.
@@ -43,8 +46,10 @@ impl State {
         let hashing_pool = HashingPool::new(&hashers, random, threads, settings.hashing_queue)
             .map_err(StateError::Threads)?;
         let users = UserModel::default();
+        let tokens = TokenModel::new(&users, &database);
         Ok(Self {
-            tokens: TokenModel::new(&users),
+            lookups: Lookups::start(tokens.clone(), database.clone()),
+            tokens,
             users,
             settings: Arc::new(settings),
             database,

@@ -83,7 +83,7 @@ fn token_of(header: &[u8]) -> Result<Option<&str>, APIException> {
 
 /// `TokenAuthentication.authenticate_credentials`.
 async fn authenticate_credentials(state: &State, key: &str) -> Result<User, APIException> {
-    let found = state.tokens.for_key(&state.database, key).await;
+    let found = state.lookups.for_key(key).await;
     match found.map_err(APIException::unavailable)? {
         None => Err(APIException::AuthenticationFailed(NO_SUCH_TOKEN)),
         Some(user) if !user.is_active => Err(APIException::AuthenticationFailed(INACTIVE)),

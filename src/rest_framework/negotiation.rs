@@ -26,10 +26,12 @@ pub fn select_renderer(
     accept: Option<&str>,
 ) -> Result<Accepted, APIException> {
     let renderers = filter_renderers(renderers, format.filter(|format| !format.is_empty()))?;
-    let accepts: Vec<MediaType> = match accept {
-        None => vec![MediaType::parse("*/*")],
-        Some(header) => accept_tokens(header).map(MediaType::parse).collect(),
+    // No header is `*/*`, which the first renderer satisfies.
+    let Some(accept) = accept.filter(|accept| *accept != "*/*") else {
+        let first = renderers.first().ok_or(APIException::NotAcceptable)?;
+        return Ok(Accepted { renderer: *first, indent: None });
     };
+    let accepts: Vec<MediaType> = accept_tokens(accept).map(MediaType::parse).collect();
     // `order_parsed_by_precedence`: the most specific types first; q is not looked at.
     for precedence in (0..=3).rev() {
         for &renderer in &renderers {

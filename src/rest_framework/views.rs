@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use poem::http::uri::PathAndQuery;
-use poem::http::{HeaderValue, Method, StatusCode, Uri, header};
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Endpoint, IntoResponse, Request};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::{ToJSON, Type};
@@ -160,19 +160,26 @@ impl<H: Endpoint> ViewEndpoint<H> {
 
     /// `perform_content_negotiation`.
     fn select_renderer(&self, request: &Request) -> Result<Accepted, APIException> {
-        let limit = self.state.settings.data_upload_max_number_fields;
-        let query = request.uri().query().unwrap_or_default();
-        // The charset of the body's type is `HttpRequest.encoding`, which reads the query too.
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
-        let query = QueryDict::from_query_string(query.as_bytes(), content_type, limit)
-            .map_err(|_| APIException::SuspiciousOperation("TooManyFieldsSent"))?;
+        let query = match request.uri().query() {
+            None | Some("") => QueryDict::default(),
+            Some(query) => self.query_params(request.headers(), query)?,
+        };
         let accept = header_text(request.headers(), &header::ACCEPT);
         negotiation::select_renderer(
             self.view.renderers,
             query.get_last("format"),
             accept.as_deref(),
         )
+    }
+
+    /// `request.query_params`.
+    fn query_params(&self, headers: &HeaderMap, query: &str) -> Result<QueryDict, APIException> {
+        // The charset of the body's type is `HttpRequest.encoding`, which reads the query too.
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
+        let limit = self.state.settings.data_upload_max_number_fields;
+        QueryDict::from_query_string(query.as_bytes(), content_type, limit)
+            .map_err(|_| APIException::SuspiciousOperation("TooManyFieldsSent"))
     }
 
     /// `perform_authentication`.
@@ -199,12 +206,12 @@ impl<H: Endpoint> ViewEndpoint<H> {
         if let Some(user) = user {
             request.extensions_mut().insert(user);
         }
-        let response = match self.handlers.call(request).await {
+        let mut response = match self.handlers.call(request).await {
             Ok(response) => response.into_response(),
             Err(error) => return Err(exception_of(error)),
         };
-        match response.data::<ResponseData>() {
-            Some(ResponseData(data)) => Ok(data.clone()),
+        match response.extensions_mut().remove::<ResponseData>() {
+            Some(ResponseData(data)) => Ok(data),
             None => Err(APIException::ServerError("a handler answered without data".into())),
         }
     }

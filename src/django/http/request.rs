@@ -1,5 +1,6 @@
 //! `django.http.request`: the host rules, and the path as Django sees it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -90,8 +91,8 @@ fn is_same_domain(host: &str, pattern: &str) -> bool {
 
 /// `HttpRequest.path_info`: the path with its percent escapes decoded.
 #[must_use]
-pub fn path_info(raw: &str) -> String {
-    percent_decode_str(raw).decode_utf8_lossy().into_owned()
+pub fn path_info(raw: &str) -> Cow<'_, str> {
+    percent_decode_str(raw).decode_utf8_lossy()
 }
 
 /// `HttpRequest.get_full_path(force_append_slash=True)` of a decoded path and a raw query.

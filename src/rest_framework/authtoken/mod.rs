@@ -1,5 +1,6 @@
 //! `rest_framework.authtoken`.
 
+pub mod lookups;
 pub mod models;
 pub mod serializers;
 pub mod views;

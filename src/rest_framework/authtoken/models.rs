@@ -1,8 +1,11 @@
 //! `rest_framework.authtoken.models.Token`: the token table.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashMap;
 
-use crate::db::{Database, DatabaseError};
+use chrono::{DateTime, Utc};
+use sea_orm::{DbErr, QueryResult};
+
+use crate::db::{ByTexts, Database, DatabaseError, Kept};
 use crate::django::auth::models::{Credentials, User, UserModel};
 
 /// How often `get_or_create` looks again after another login took the place of its row.
@@ -11,7 +14,7 @@ const ATTEMPTS: usize = 3;
 /// The statements of `authtoken_token`, made once for the user model.
 #[derive(Debug, Clone)]
 pub struct TokenModel {
-    for_key: String,
+    for_keys: ByTexts,
     for_user: String,
     insert: String,
     delete: String,
@@ -20,15 +23,15 @@ pub struct TokenModel {
 impl TokenModel {
     /// For the tokens of `users`.
     #[must_use]
-    pub fn new(users: &UserModel) -> Self {
+    pub fn new(users: &UserModel, database: &Database) -> Self {
         let UserModel { table, pk, pk_type, username_field, .. } = users;
         // The user must still be the one whose password was verified.
         let verified =
             format!(r#"u."{pk}" = CAST($1 AS {pk_type}) AND u."password" = $2 AND u."is_active""#);
         Self {
-            for_key: format!(
-                r#"SELECT CAST(u."{pk}" AS text) AS pk, u."{username_field}" AS username, u."is_active" AS is_active FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key" = $1"#
-            ),
+            for_keys: database.by_texts(&format!(
+                r#"SELECT t."key" AS key, CAST(u."{pk}" AS text) AS pk, u."{username_field}" AS username, u."is_active" AS is_active FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key""#
+            )),
             for_user: format!(
                 r#"SELECT t."key" AS key FROM "{table}" u LEFT JOIN "authtoken_token" t ON t."user_id" = u."{pk}" WHERE {verified}"#
             ),
@@ -41,14 +44,15 @@ impl TokenModel {
         }
     }
 
-    /// The user that `key` stands for: one SELECT.
-    pub async fn for_key(
+    /// The users that these keys stand for, by key: one SELECT.
+    pub async fn for_keys(
         &self,
-        database: &Database,
-        key: &str,
-    ) -> Result<Option<User>, DatabaseError> {
-        let row = database.query_one(&self.for_key, [key.into()]).await?;
-        Ok(row.as_ref().map(User::from_row).transpose()?)
+        connection: &mut Kept,
+        keys: &[&str],
+    ) -> Result<HashMap<String, User>, DatabaseError> {
+        let rows = connection.query_texts(&self.for_keys, keys).await?;
+        let user = |row: &QueryResult| Ok((row.try_get("", "key")?, User::from_row(row)?));
+        rows.iter().map(user).collect::<Result<_, DbErr>>().map_err(DatabaseError::from)
     }
 
     /// `Token.objects.get_or_create(user=…)`: one token a user, whoever asks at the same time.

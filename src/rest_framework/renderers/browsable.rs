@@ -12,19 +12,19 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;mar
     padding:0 1rem;color:#222}h1{font-size:1.5rem}pre{background:#f4f4f6;border:1px solid #ddd;\
     border-radius:4px;padding:1rem;overflow-x:auto}";
 
-/// What the page says of the request; read before the request goes to its handler.
+/// What the page says of the request; taken before the request goes to its handler.
 #[derive(Debug)]
 pub struct Page {
     name: &'static str,
-    request_line: String,
+    method: Method,
+    uri: Uri,
 }
 
 impl Page {
     /// The page of `view` for a request.
     #[must_use]
     pub fn of(view: &View, method: &Method, uri: &Uri) -> Self {
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        Self { name: view.name, request_line: format!("{method} {target}") }
+        Self { name: view.name, method: method.clone(), uri: uri.clone() }
     }
 
     /// `render`: the answer's status, headers and indented JSON, escaped.
@@ -35,6 +35,7 @@ impl Page {
             // Writing to a String cannot fail.
             let _ = writeln!(answer, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
         }
+        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
         let json = String::from_utf8_lossy(json);
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -42,7 +43,7 @@ impl Page {
              <style>{STYLE}</style>\n</head>\n<body>\n<h1>{name}</h1>\n\
              <pre><b>{request}</b></pre>\n<pre>{answer}\n{json}</pre>\n</body>\n</html>\n",
             name = escape(self.name),
-            request = escape(&self.request_line),
+            request = escape(&format!("{} {target}", self.method)),
             answer = escape(&answer),
             json = escape(&json),
         )
