@@ -17,6 +17,9 @@ use sea_orm::{
 
 use crate::settings::{DatabaseUrl, Settings};
 
+/// How long a connection that goes back to the pool may take to show that it works.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Why the database gave no answer. Its text names no value of a statement.
 #[derive(Debug)]
 pub enum DatabaseError {
@@ -74,7 +77,17 @@ impl Database {
             // idle for longer is asked first.
             .test_before_acquire(false)
             .test_before_acquire_if_idle_for(Duration::from_secs(10))
-            .sqlx_logging(false);
+            .sqlx_logging(false)
+            // The pool pings a connection after each use, and would wait for ever for a server that
+            // has vanished without a word, with the connection's place still taken.
+            .map_sqlx_postgres_pool_opts(|pool| {
+                pool.after_release(|connection, _| {
+                    Box::pin(async move {
+                        let ping = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping());
+                        Ok(ping.await.is_ok_and(|ping| ping.is_ok()))
+                    })
+                })
+            });
         let connecting = sea_orm::Database::connect(options);
         let connection = tokio::time::timeout(settings.database_timeout, connecting)
             .await
@@ -88,14 +101,21 @@ impl Database {
         &self.connection
     }
 
-    /// The first row of a query.
+    /// The first row of a query. One that fails is sent once more: after a restart of the
+    /// database the pool still holds connections that the server has closed.
     pub async fn query_one(
         &self,
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>, DatabaseError> {
         let statement = self.statement(sql, values);
-        self.in_time(self.connection.query_one_raw(statement)).await
+        self.in_time(async {
+            match self.connection.query_one_raw(statement.clone()).await {
+                Err(_) => self.connection.query_one_raw(statement).await,
+                answer => answer,
+            }
+        })
+        .await
     }
 
     /// A query that ends with a condition on one text, for [`Kept::query_texts`].

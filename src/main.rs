@@ -1,6 +1,6 @@
 //! The process: reads the command line and hands over to a command.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,7 +11,8 @@ use drf_authtoken::management::{
     serve,
 };
 use drf_authtoken::settings::{SettingValue, Settings};
-use drf_authtoken::state::State;
+use drf_authtoken::state::{self, State};
+use tracing_subscriber::EnvFilter;
 
 /// The token-auth endpoints of a Django REST framework site, on the site's own database.
 #[derive(Parser)]
@@ -81,7 +82,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
-    let settings = match Settings::load(line.settings.as_deref(), &flags(&line.command)) {
+    let settings = match read_settings(&line) {
         Ok(settings) => settings,
         Err(errors) => {
             for error in errors {
@@ -90,10 +91,6 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Err(error) = log_to_stderr(&settings) {
-        eprintln!("Error in the settings: LOG_LEVEL = {:?}: {error}", settings.log_level);
-        return ExitCode::from(2);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(run(line.command, settings)),
@@ -122,10 +119,21 @@ fn flags(command: &Command) -> Vec<(&'static str, String)> {
     }
 }
 
-fn log_to_stderr(settings: &Settings) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_level)?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    Ok(())
+/// The settings, once everything in them is understood. From here on there is a log.
+fn read_settings(line: &CommandLine) -> Result<Settings, Vec<String>> {
+    let settings = Settings::load(line.settings.as_deref(), &flags(&line.command))
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let filter = EnvFilter::try_new(&settings.log_level)
+        .map_err(|error| format!("LOG_LEVEL = {:?}: {error}", settings.log_level));
+    let hashers = state::hashers(&settings).map_err(|error| error.to_string());
+    match (filter, hashers) {
+        (Ok(filter), Ok(_)) => {
+            let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+            log.with_ansi(io::stderr().is_terminal()).init();
+            Ok(settings)
+        }
+        (filter, hashers) => Err(filter.err().into_iter().chain(hashers.err()).collect()),
+    }
 }
 
 async fn run(command: Command, settings: Settings) -> Result<(), CommandError> {
@@ -147,14 +155,14 @@ async fn run(command: Command, settings: Settings) -> Result<(), CommandError> {
             check::run(&settings, &database, out).await
         }
         Command::Createsuperuser { username, email, noinput } => {
-            let state = state(settings).await?;
+            let state = open(settings).await?;
             createsuperuser::run(&state, username, email, noinput, out).await
         }
         Command::Changepassword { username } => {
-            changepassword::run(&state(settings).await?, username, out).await
+            changepassword::run(&open(settings).await?, username, out).await
         }
         Command::DrfCreateToken { username, reset } => {
-            drf_create_token::run(&state(settings).await?, &username, reset, out).await
+            drf_create_token::run(&open(settings).await?, &username, reset, out).await
         }
     }
 }
@@ -164,7 +172,7 @@ async fn connect(settings: &Settings, missing: Missing) -> Result<Database, Comm
     connected.map_err(|error| CommandError::unreachable(&settings.database_url.print(), &error))
 }
 
-async fn state(settings: Settings) -> Result<State, CommandError> {
+async fn open(settings: Settings) -> Result<State, CommandError> {
     let database = connect(&settings, Missing::Refuse).await?;
     State::new(settings, database).map_err(CommandError::new)
 }

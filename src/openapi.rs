@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::rest_framework::authtoken::views::ObtainAuthToken;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::renderers::Renderer;
-use crate::rest_framework::views::{APIView, Response, View};
+use crate::rest_framework::view::{APIView, View};
+use crate::rest_framework::views::Response;
 use crate::secret::Secret;
 use crate::settings::Settings;
 

@@ -8,7 +8,8 @@ use crate::rest_framework::parsers::Parser;
 use crate::rest_framework::permissions::Permission;
 use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::request::RequestUser;
-use crate::rest_framework::views::{APIView, Response, View};
+use crate::rest_framework::view::{APIView, View};
+use crate::rest_framework::views::Response;
 
 /// The view.
 pub struct Secret;

@@ -4,6 +4,7 @@
 //! Names are Django's where Django has one. Sources, weakest first: the defaults here, the
 //! TOML file of `--settings`, the environment, flags. All mistakes are reported together.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -78,6 +79,16 @@ settings! {
     BIND bind: Bind = "127.0.0.1:8000";
     /// Host names that are served, in Django's grammar; empty: localhost names only, as Django with DEBUG on.
     ALLOWED_HOSTS allowed_hosts: Vec<String> = "";
+    /// Take the host from `X-Forwarded-Host`; only behind a proxy that sets it.
+    USE_X_FORWARDED_HOST use_x_forwarded_host: bool = "false";
+    /// A header in WSGI's form and its value that mean https, such as `HTTP_X_FORWARDED_PROTO,https`; only behind a proxy that sets it.
+    SECURE_PROXY_SSL_HEADER secure_proxy_ssl_header: Vec<String> = "";
+    /// Seconds of `Strict-Transport-Security` on answers over https; 0: not sent.
+    SECURE_HSTS_SECONDS secure_hsts_seconds: u32 = "0";
+    /// Add `includeSubDomains` to it.
+    SECURE_HSTS_INCLUDE_SUBDOMAINS secure_hsts_include_subdomains: bool = "false";
+    /// Add `preload` to it.
+    SECURE_HSTS_PRELOAD secure_hsts_preload: bool = "false";
     /// Answer a path that lacks only its last slash with a redirect.
     APPEND_SLASH append_slash: bool = "true";
     /// The path of `obtain_auth_token`.
@@ -110,6 +121,8 @@ settings! {
     DATA_UPLOAD_MAX_NUMBER_FILES data_upload_max_number_files: Option<usize> = "100";
     /// Bytes of any body that are read at most; a longer one is answered 413.
     MAX_BODY_SIZE max_body_size: usize = "8388608";
+    /// Bytes of all bodies over 64 KiB that are read at the same time; beyond, the answer is 503.
+    BODY_MEMORY body_memory: usize = "67108864";
     /// `X-Frame-Options` of each answer.
     X_FRAME_OPTIONS x_frame_options: String = "DENY";
     /// Send `X-Content-Type-Options: nosniff`.
@@ -139,8 +152,9 @@ impl Settings {
         flags: &[(&'static str, String)],
     ) -> Result<Self, Vec<SettingError>> {
         let from_file = file.map_or_else(|| Ok(Vec::new()), read_file)?;
+        // A value that is no UTF-8 comes out as one that no type but a text takes.
         let environment = TABLE.iter().filter_map(|row| {
-            let value = variable(row.name)?;
+            let value = std::env::var_os(row.name)?.to_string_lossy().into_owned();
             Some((row.name.to_owned(), Raw::Text(value), "environment".to_owned()))
         });
         let flags = flags.iter().map(|(name, value)| {
@@ -156,50 +170,85 @@ impl Settings {
     ) -> Result<Self, Vec<SettingError>> {
         let mut settings = Self::defaults().map_err(|error| vec![SettingError(error)])?;
         let mut errors = Vec::new();
+        // Where the value in force comes from, for the rules over more than one value.
+        let mut origins = HashMap::new();
         for (name, raw, source) in sources {
-            let problem = match TABLE.iter().find(|row| row.name == name) {
-                None => Some((
-                    shown(&raw),
-                    "there is no such setting; see the table in README".to_owned(),
-                )),
-                Some(row) => (row.parse)(&mut settings, &raw).err().map(|remedy| {
-                    let value = if row.secret { "(not shown)".to_owned() } else { shown(&raw) };
-                    (value, remedy)
-                }),
+            // What an unknown name stands for is not known: it may be a secret.
+            let Some(row) = TABLE.iter().find(|row| row.name == name) else {
+                let remedy = "there is no such setting; see the table in README";
+                errors.push(SettingError(format!("{name} ({source}): {remedy}")));
+                continue;
             };
-            if let Some((value, remedy)) = problem {
-                errors.push(SettingError(format!("{name} = {value} ({source}): {remedy}")));
+            let value = if row.secret { "(not shown)".to_owned() } else { shown(&raw) };
+            let origin = format!("{name} = {value} ({source})");
+            match (row.parse)(&mut settings, &raw) {
+                Ok(()) => drop(origins.insert(row.name, origin)),
+                Err(remedy) => errors.push(SettingError(format!("{origin}: {remedy}"))),
             }
         }
-        settings.check_together(&mut errors);
+        for (name, remedy) in settings.mistakes() {
+            let origin = origins.get(name).map_or(name, String::as_str);
+            errors.push(SettingError(format!("{origin}: {remedy}")));
+        }
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
-    /// Rules over more than one value.
-    fn check_together(&self, errors: &mut Vec<SettingError>) {
-        let mut error = |text: String| errors.push(SettingError(text));
-        let paths = [&self.login_path, &self.secret_path, &self.schema_path];
-        if self.max_connections == 0 {
-            error("MAX_CONNECTIONS = 0: nobody could connect; write 1 or more".to_owned());
-        }
-        for (at, path) in paths.iter().enumerate() {
-            if !path.starts_with('/') {
-                error(format!("path {path:?}: a path starts with a slash"));
+    /// What the types let through: the name of the setting, and the remedy.
+    fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let mut mistakes = Vec::new();
+        let mut check = |name: &'static str, holds: bool, remedy: &str| {
+            if !holds {
+                mistakes.push((name, remedy.to_owned()));
             }
-            if paths.iter().skip(at + 1).any(|other| other == path) {
-                error(format!("path {path:?}: two views cannot have the same path"));
-            }
-        }
-        let headers = [
-            Some(&self.x_frame_options),
-            self.secure_referrer_policy.as_ref(),
-            self.secure_cross_origin_opener_policy.as_ref(),
+        };
+        let paths = [
+            ("LOGIN_PATH", &self.login_path),
+            ("SECRET_PATH", &self.secret_path),
+            ("SCHEMA_PATH", &self.schema_path),
         ];
-        for value in headers.into_iter().flatten() {
-            if http::HeaderValue::from_str(value).is_err() {
-                error(format!("{value:?} cannot stand in a header"));
-            }
+        for (at, (name, path)) in paths.iter().enumerate() {
+            check(name, path.starts_with('/'), "begin the path with a slash");
+            let others = paths.iter().take(at);
+            let is_free = !others.into_iter().any(|(_, other)| other == path);
+            check(name, is_free, "another view has this path; choose another one");
         }
+        let is_header = |value: &str| http::HeaderValue::from_str(value).is_ok();
+        let unset = String::new();
+        for (name, value) in [
+            ("X_FRAME_OPTIONS", Some(&self.x_frame_options)),
+            ("SECURE_REFERRER_POLICY", self.secure_referrer_policy.as_ref()),
+            ("SECURE_CROSS_ORIGIN_OPENER_POLICY", self.secure_cross_origin_opener_policy.as_ref()),
+        ] {
+            let value = value.unwrap_or(&unset);
+            check(name, is_header(value), "write a value that can stand in a header");
+        }
+        let proxy = &self.secure_proxy_ssl_header;
+        let is_pair = proxy.is_empty() || (proxy.len() == 2 && self.proxy_ssl_header().is_some());
+        check("SECURE_PROXY_SSL_HEADER", is_pair, "write two items: HTTP_X_FORWARDED_PROTO,https");
+        let (most, queue) = (self.max_connections, self.hashing_queue);
+        check("MAX_CONNECTIONS", (1..=1_000_000).contains(&most), "write 1 to 1000000");
+        check("HASHING_QUEUE", queue <= 100_000, "write 0 to 100000");
+        check("HASHING_THREADS", self.hashing_threads <= 1024, "write 0 to 1024");
+        let connections = self.database_connections;
+        check("DATABASE_CONNECTIONS", (1..=1000).contains(&connections), "write 1 to 1000");
+        let body = self.max_body_size;
+        check("MAX_BODY_SIZE", (1024..=1 << 30).contains(&body), "write 1024 to 1073741824");
+        check("BODY_MEMORY", self.body_memory >= body, "write at least MAX_BODY_SIZE");
+        check("BODY_MEMORY", self.body_memory <= 1 << 40, "write at most 1099511627776");
+        // Django reads the number as an int of C.
+        let in_int = |iterations: u32| (1..=i32::MAX.unsigned_abs()).contains(&iterations);
+        let ours = self.pbkdf2_iterations.is_none_or(in_int);
+        check("PBKDF2_ITERATIONS", ours, "write 1 to 2147483647");
+        check("PBKDF2_MAX_ITERATIONS", in_int(self.pbkdf2_max_iterations), "write 1 to 2147483647");
+        mistakes
+    }
+
+    /// `SECURE_PROXY_SSL_HEADER` as the header's name and the value that means https.
+    #[must_use]
+    pub fn proxy_ssl_header(&self) -> Option<(http::HeaderName, &str)> {
+        let [name, secure] = self.secure_proxy_ssl_header.as_slice() else { return None };
+        let name = name.strip_prefix("HTTP_")?.replace('_', "-").to_ascii_lowercase();
+        Some((name.parse().ok()?, secure))
     }
 
     /// Name and value of each setting, secrets left out.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 
 use crate::db::Database;
 use crate::django::auth::hashers::{Algorithm, Hashers, RandomSource, default_iterations};
@@ -28,6 +29,8 @@ pub struct State {
     pub lookups: Lookups,
     /// The only way to check or to make a password.
     pub hashing_pool: HashingPool,
+    /// The memory of large bodies in KiB, for all that are read at the same time.
+    pub body_memory: Arc<Semaphore>,
     /// `timezone.now`.
     pub now: fn() -> DateTime<Utc>,
     /// `os.urandom`.
@@ -51,6 +54,7 @@ impl State {
             lookups: Lookups::start(tokens.clone(), database.clone()),
             tokens,
             users,
+            body_memory: Arc::new(Semaphore::new(settings.body_memory / 1024)),
             settings: Arc::new(settings),
             database,
             hashing_pool,

@@ -10,12 +10,16 @@ use poem::{Body, Endpoint, Request, Response, Result};
 
 use super::defaults;
 use super::http::request;
+use super::utils::http::text_of_header;
+use super::utils::text::strip;
 use crate::settings::Settings;
 
 /// `SecurityMiddleware`: headers on every answer.
 pub struct SecurityMiddleware<E> {
     inner: E,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// `Strict-Transport-Security`, and the header and value that mean https.
+    hsts: Option<(HeaderValue, HeaderName, String)>,
 }
 
 impl<E> SecurityMiddleware<E> {
@@ -34,15 +38,40 @@ impl<E> SecurityMiddleware<E> {
             .into_iter()
             .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value?).ok()?)))
             .collect();
-        Self { inner, headers }
+        Self { inner, headers, hsts: hsts(settings) }
     }
+
+    /// `HttpRequest.is_secure`, then the header. This service itself speaks plain HTTP.
+    fn hsts(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        let (value, name, secure) = self.hsts.as_ref()?;
+        let scheme = text_of_header(request.get(name)?.as_bytes());
+        let is_secure = scheme.split(',').next().map(strip) == Some(secure);
+        is_secure.then(|| value.clone())
+    }
+}
+
+fn hsts(settings: &Settings) -> Option<(HeaderValue, HeaderName, String)> {
+    let (name, secure) = settings.proxy_ssl_header()?;
+    let mut value = format!("max-age={}", settings.secure_hsts_seconds);
+    if settings.secure_hsts_include_subdomains {
+        value.push_str("; includeSubDomains");
+    }
+    if settings.secure_hsts_preload {
+        value.push_str("; preload");
+    }
+    let is_sent = settings.secure_hsts_seconds > 0;
+    is_sent.then_some((HeaderValue::from_str(&value).ok()?, name, secure.to_owned()))
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for SecurityMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
+        let hsts = self.hsts(request.headers());
         let mut response = self.inner.call(request).await?;
+        if let Some(hsts) = hsts {
+            set_default(response.headers_mut(), &header::STRICT_TRANSPORT_SECURITY, &hsts);
+        }
         for (name, value) in &self.headers {
             set_default(response.headers_mut(), name, value);
         }
@@ -87,7 +116,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for CommonMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+        let headers = request.headers();
+        let forwarded = headers.get("x-forwarded-host");
+        let forwarded = forwarded.filter(|_| self.settings.use_x_forwarded_host);
+        let host = forwarded.or_else(|| headers.get(header::HOST)).map(HeaderValue::as_bytes);
         let local = request.local_addr().as_socket_addr().copied();
         if !request::is_allowed_host(host, local, &self.settings.allowed_hosts) {
             return Ok(defaults::bad_request());

@@ -12,7 +12,7 @@ use super::CommandError;
 use super::introspection::{self, Column};
 use crate::db::Database;
 use crate::django::auth::hashers::default_iterations;
-use crate::settings::Settings;
+use crate::settings::{DjangoVersion, Settings};
 
 /// What a column must be, whatever its exact type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,10 +91,17 @@ pub async fn run(
     Ok(())
 }
 
-/// What must hold before the service starts. Warnings are left to the command.
-pub async fn require_tables(database: &Database) -> Result<(), CommandError> {
+/// What must hold before the service starts. Of the warnings only the one that concerns a
+/// running service is logged; the others are left to the command.
+pub async fn require_tables(settings: &Settings, database: &Database) -> Result<(), CommandError> {
     let issues = check_tables(database).await.map_err(CommandError::new)?;
-    if issues.errors.is_empty() { Ok(()) } else { Err(issues.into_error()) }
+    if !issues.errors.is_empty() {
+        return Err(issues.into_error());
+    }
+    if let Some(issue) = check_iterations(database, settings).await? {
+        tracing::warn!("{} {}", issue.message, issue.hint);
+    }
+    Ok(())
 }
 
 async fn check_tables(database: &Database) -> Result<Issues, DbErr> {
@@ -188,8 +195,8 @@ fn iterations_differ(stored: u32, ours: u32) -> Issue {
         "the newest user's hash has {stored} iterations, new ones get {ours}. This service and \
          Django would rewrite each other's hashes at every login."
     );
-    let versions = [(4, 2), (5, 0), (5, 1), (5, 2), (6, 0), (6, 1)];
-    let django = versions.into_iter().find(|version| default_iterations(*version) == Some(stored));
+    let django =
+        DjangoVersion::ALL.into_iter().find(|version| default_iterations(*version) == Some(stored));
     let hint = match django {
         Some((major, minor)) => format!(
             "If the site runs Django {major}.{minor}, set DJANGO_VERSION to {major}.{minor}."
@@ -297,7 +304,7 @@ mod tests {
         let site = Site::migrated().await;
         let told = check(&site).await;
         assert_eq!(told.as_deref(), Ok("System check identified no issues (0 silenced)."));
-        require_tables(&site.state.database).await.unwrap();
+        require_tables(&site.state.settings, &site.state.database).await.unwrap();
     }
 
     #[tokio::test]
@@ -315,7 +322,7 @@ mod tests {
         assert!(error.starts_with("SystemCheckError: System check identified some issues:\n\nERRORS:\nauthtoken_token: (drf_authtoken.E001) "), "{error}");
         assert!(error.contains("\n\tHINT: Run `python manage.py migrate`"), "{error}");
         assert!(error.ends_with("\n\nSystem check identified 1 issue (0 silenced)."), "{error}");
-        assert!(require_tables(&site.state.database).await.is_err());
+        assert!(require_tables(&site.state.settings, &site.state.database).await.is_err());
     }
 
     #[tokio::test]
@@ -340,7 +347,7 @@ mod tests {
     async fn what_only_a_command_needs_is_a_warning() {
         let site = Site::migrated().await;
         site.sql("ALTER TABLE auth_user DROP COLUMN first_name").await;
-        assert!(require_tables(&site.state.database).await.is_ok());
+        assert!(require_tables(&site.state.settings, &site.state.database).await.is_ok());
         let issues = check_tables(&site.state.database).await.unwrap();
         assert!(issues.text().contains("\nWARNINGS:\nauth_user.first_name: (drf_authtoken.E002)"));
     }

@@ -1,9 +1,7 @@
 //! `demo`: the main job on a SQLite file, with a user to try it.
 
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{CommandError, createsuperuser, migrate, serve};
 use crate::db::{Database, Missing};
@@ -16,35 +14,34 @@ use crate::state::State;
 const USERNAME: &str = "demo";
 const PASSWORD_LENGTH: usize = 16;
 
-/// Makes the file and the user unless they are there, and serves.
+/// Makes what is missing of the file and the user, and serves.
 pub async fn run(settings: Settings, out: &mut impl Write) -> Result<(), CommandError> {
     let DatabaseUrl::Sqlite(file) = settings.database_url.clone() else {
         return Err(CommandError::new("demo works on a SQLite file; take `serve` for PostgreSQL"));
     };
-    let found = Path::new(&file).exists();
     let database = Database::connect(&settings, Missing::Create).await?;
-    let state =
-        Arc::new(State::new(settings.clone(), database.clone()).map_err(CommandError::new)?);
-    let password = if found {
-        None
-    } else {
-        migrate::run(&database, &mut std::io::sink()).await?;
-        Some(create_user(&state).await?)
-    };
+    migrate::run(&database, &mut std::io::sink()).await?;
+    let state = State::new(settings.clone(), database.clone()).map_err(CommandError::new)?;
+    let password =
+        if has_users(&database).await? { None } else { Some(create_user(&state).await?) };
     let user = state.users.get_by_natural_key(&database, USERNAME).await?.ok_or_else(|| {
         CommandError::new(format_args!(
-            "{file} is there, but without the user {USERNAME:?}; it is not a demo's file. \
-             Name another one: --database FILE"
+            "{file} has users, but not {USERNAME:?}: it is not a demo's file. Name another one: \
+             --database FILE"
         ))
     })?;
     let token = token_of(&state, &user).await?;
     drop(state);
     let mut told = Ok(());
-    serve::run(settings, database, |address| {
-        told = tell(out, &file, address, password.as_deref(), &token);
+    serve::run(settings.clone(), database, |address| {
+        told = tell(out, &settings, &file, address, password.as_deref(), &token);
     })
     .await?;
     Ok(told?)
+}
+
+async fn has_users(database: &Database) -> Result<bool, CommandError> {
+    Ok(database.query_one(r#"SELECT 1 FROM "auth_user" LIMIT 1"#, []).await?.is_some())
 }
 
 /// A superuser with a fresh password, which is returned.
@@ -56,9 +53,8 @@ async fn create_user(state: &State) -> Result<String, CommandError> {
 }
 
 async fn token_of(state: &State, user: &Credentials) -> Result<String, CommandError> {
-    let mut random = [0; 20];
-    (state.random)(&mut random).map_err(CommandError::new)?;
-    let (key, created) = (generate_key(random), (state.now)());
+    let key = generate_key(state.random).map_err(CommandError::new)?;
+    let created = (state.now)();
     let token = state.tokens.get_or_create(&state.database, user, &key, created).await?;
     token.ok_or_else(|| CommandError::new(format_args!("the user {USERNAME:?} is not active")))
 }
@@ -66,18 +62,20 @@ async fn token_of(state: &State, user: &Credentials) -> Result<String, CommandEr
 /// What to paste into a shell.
 fn tell(
     out: &mut impl Write,
+    settings: &Settings,
     file: &str,
     address: SocketAddr,
     password: Option<&str>,
     token: &str,
 ) -> std::io::Result<()> {
-    let site = format!("http://{address}");
+    let site = format!("http://{}", reachable(address));
+    let Settings { login_path, secret_path, schema_path, .. } = settings;
     match password {
         Some(password) => {
             writeln!(out, "Made {file} with the user {USERNAME:?}. Log in:\n")?;
             writeln!(
                 out,
-                "  curl -d username={USERNAME} -d password={password} {site}/api-token-auth/\n"
+                "  curl -d username={USERNAME} -d password={password} {site}{login_path}\n"
             )?;
         }
         None => writeln!(
@@ -88,9 +86,20 @@ fn tell(
         )?,
     }
     writeln!(out, "Open the protected view with the token:\n")?;
-    writeln!(out, "  curl -H 'Authorization: Token {token}' {site}/secret/\n")?;
+    writeln!(out, "  curl -H 'Authorization: Token {token}' {site}{secret_path}\n")?;
     writeln!(out, "Read the API's document:\n")?;
-    writeln!(out, "  curl {site}/api/schema/\n")?;
+    writeln!(out, "  curl {site}{schema_path}\n")?;
     writeln!(out, "Stop with Ctrl-C.")?;
     out.flush()
+}
+
+/// An address that a client here can name: the one that stands for all is none.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }

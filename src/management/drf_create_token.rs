@@ -26,17 +26,16 @@ pub async fn run(
 /// Why not the `get_or_create` of the login? That one serves a verified password only, and an
 /// active user; this command makes a token for anybody, as Django's does.
 async fn get_or_create(state: &State, username: &str) -> Result<Option<String>, CommandError> {
-    let mut random = [0; 20];
-    (state.random)(&mut random).map_err(CommandError::new)?;
+    let key = generate_key(state.random).map_err(CommandError::new)?;
     let (table, pk, field) = (state.users.table, state.users.pk, state.users.username_field);
     let insert = format!(
         r#"INSERT INTO "authtoken_token" ("key", "created", "user_id") SELECT $1, $2, u."{pk}" FROM "{table}" u WHERE u."{field}" = $3 ON CONFLICT DO NOTHING"#
     );
     let created = state.database.datetime((state.now)());
-    let values = [generate_key(random).into(), created, username.into()];
+    let values = [key.into(), created, username.into()];
     state.database.execute(&insert, values).await?;
     let select = format!(
-        r#"SELECT t."key" AS key FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE u."{field}" = $1"#
+        r#"SELECT CAST(t."key" AS text) AS key FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE u."{field}" = $1"#
     );
     let row = state.database.query_one(&select, [username.into()]).await?;
     row.map(|row| row.try_get("", "key").map_err(CommandError::new)).transpose()

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,7 +25,8 @@ pub async fn run(
     database: Database,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), CommandError> {
-    check::require_tables(&database).await?;
+    check::require_tables(&settings, &database).await?;
+    raise_descriptor_limit();
     let state = Arc::new(State::new(settings, database).map_err(CommandError::new)?);
     let application = urls::application(&state).map_err(CommandError::new)?;
     let bind = state.settings.bind.0;
@@ -38,6 +40,15 @@ pub async fn run(
         server::serve(listener, application, limits, defaults::server_error, stop).await?;
     tracing::info!(cut_off = drained.cut_off, "stopped");
     Ok(())
+}
+
+/// Each connection is a descriptor, and the usual soft limit of 1024 is meant for `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn limits(settings: &Settings) -> Limits {

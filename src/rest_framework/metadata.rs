@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::parsers::Parser;
 use super::renderers::Renderer;
-use super::views::View;
+use super::view::View;
 
 /// `determine_metadata`, with `determine_actions` where the view takes a POST.
 #[must_use]

@@ -12,4 +12,5 @@ pub mod renderers;
 pub mod request;
 pub mod serializers;
 pub mod utils;
+pub mod view;
 pub mod views;

@@ -3,6 +3,7 @@
 use super::exceptions::APIException;
 use super::renderers::Renderer;
 use super::utils::mediatypes::MediaType;
+use crate::django::utils::text::strip;
 
 const MAX_ACCEPT_HEADER_LENGTH: usize = 8192;
 const MAX_ACCEPT_TOKENS: usize = 64;
@@ -73,19 +74,14 @@ fn accept_tokens(header: &str) -> impl Iterator<Item = &str> {
     };
     header
         .split(',')
-        .map(|token| token.trim_matches(is_python_space))
+        .map(strip)
         .filter(|token| !token.is_empty() && token.chars().count() <= MAX_MEDIA_TYPE_LENGTH)
         .take(MAX_ACCEPT_TOKENS)
 }
 
-/// `str.isspace` within latin-1, which is all that a header holds.
-fn is_python_space(c: char) -> bool {
-    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
-}
-
 /// Python's `int(text)`, saturated: blanks around, a sign, single underscores between digits.
 fn python_int(text: &str) -> Option<i64> {
-    let text = text.trim_matches(is_python_space);
+    let text = strip(text);
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let well_formed = !digits.is_empty()
         && digits

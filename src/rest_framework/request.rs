@@ -10,24 +10,22 @@ use poem::{Body, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::exceptions::APIException;
 use super::parsers::{self, Data, Limits, ParseFailure, Parser};
-use super::views::{APIView, View};
+use super::view::{APIView, View};
 use crate::django::auth::models::User;
-use crate::settings::Settings;
+use crate::django::utils::http::text_of_header;
 use crate::state::State;
 
-/// A header's bytes as the text that WSGI makes of them: latin-1.
-#[must_use]
-pub fn latin_1(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
-}
+/// Bodies up to this size are read without asking for memory.
+const SMALL_BODY: usize = 64 * 1024;
 
 /// `request.META[…]`: a header as text, repeated ones joined with a comma.
 #[must_use]
 pub fn header_text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
-    let mut lines = headers.get_all(name).iter().map(|value| latin_1(value.as_bytes()));
+    let mut lines = headers.get_all(name).iter().map(|value| text_of_header(value.as_bytes()));
     let first = lines.next()?;
     Some(lines.fold(first, |joined, line| joined + "," + &line))
 }
@@ -66,7 +64,7 @@ impl<'a, V: APIView, T: Type> ApiExtractor<'a> for RequestData<V, T> {
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
         let state = state_of(request)?;
-        let data = parse(&V::VIEW, request.headers(), body.take()?, &state.settings).await?;
+        let data = parse(&V::VIEW, request.headers(), body.take()?, state).await?;
         Ok(Self { data, documented: PhantomData })
     }
 }
@@ -77,23 +75,24 @@ async fn parse(
     view: &View,
     headers: &HeaderMap,
     body: Body,
-    settings: &Settings,
+    state: &State,
 ) -> Result<Data, APIException> {
+    let settings = &state.settings;
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
     if !chunked && length.is_none_or(|length| length.iter().all(|digit| *digit == b'0')) {
         return Ok(Data::empty());
     }
-    let text = latin_1(content_type);
+    let text = text_of_header(content_type);
     let Some(parser) = parsers::select_parser(view.parsers, &text) else {
-        let read = if chunked { read_body(body, None, settings).await.ok() } else { None };
+        let read = if chunked { read_body(body, None, length, state).await.ok() } else { None };
         return match read {
-            Some(bytes) if bytes.is_empty() => Ok(Data::empty()),
+            Some((bytes, _)) if bytes.is_empty() => Ok(Data::empty()),
             _ => Err(APIException::UnsupportedMediaType(text)),
         };
     };
-    let bytes = read_body(body, Some(parser), settings).await?;
+    let (bytes, memory) = read_body(body, Some(parser), length, state).await?;
     if bytes.is_empty() {
         return Ok(Data::empty());
     }
@@ -102,15 +101,28 @@ async fn parse(
         number_fields: settings.data_upload_max_number_fields,
         number_files: settings.data_upload_max_number_files,
     };
-    parsers::parse(parser, &bytes, content_type, &limits).map_err(APIException::from)
+    if memory.is_none() {
+        return Ok(parsers::parse(parser, &bytes, content_type, &limits)?);
+    }
+    // A large body takes its time, in which other requests want the thread.
+    let content_type = content_type.to_owned();
+    let parsing = tokio::task::spawn_blocking(move || {
+        let data = parsers::parse(parser, &bytes, &content_type, &limits);
+        drop(memory);
+        data
+    });
+    Ok(parsing.await.map_err(|error| APIException::ServerError(Box::new(error)))??)
 }
 
-/// The whole body, within its bounds in bytes and in time.
+/// The whole body, within its bounds in bytes and in time. A large one comes with its share of
+/// `BODY_MEMORY`, which is free again when that is dropped.
 async fn read_body(
     body: Body,
     parser: Option<Parser>,
-    settings: &Settings,
-) -> Result<bytes::Bytes, APIException> {
+    length: Option<&[u8]>,
+    state: &State,
+) -> Result<(bytes::Bytes, Option<OwnedSemaphorePermit>), APIException> {
+    let State { settings, body_memory, .. } = state;
     let memory = settings.data_upload_max_memory_size;
     let (limit, over) = match (parser, memory) {
         (Some(Parser::Json | Parser::Form), Some(memory)) if memory < settings.max_body_size => {
@@ -118,14 +130,40 @@ async fn read_body(
         }
         _ => (settings.max_body_size, APIException::ContentTooLarge),
     };
-    match tokio::time::timeout(settings.body_timeout, body.into_bytes_limit(limit)).await {
+    let announced = length.and_then(|digits| str::from_utf8(digits).ok()?.parse::<usize>().ok());
+    let expected = announced.unwrap_or(limit);
+    if expected > limit && announced.is_some() {
+        return Err(over);
+    }
+    let share = if expected > SMALL_BODY { Some(share(body_memory, expected)?) } else { None };
+    let read = body.into_bytes_limit(limit);
+    match tokio::time::timeout(settings.body_timeout, read).await {
         Err(_) => Err(APIException::RequestTimeout),
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => Ok((bytes, share)),
         Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(over),
         // The client left in the middle of its body: nobody reads this answer.
         Ok(Err(_)) => Err(APIException::ParseError("The request body is incomplete.".to_owned())),
     }
 }
+
+/// A share of the memory of all large bodies, which is counted in KiB.
+fn share(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, APIException> {
+    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+    let share = Arc::clone(memory).try_acquire_many_owned(kib);
+    share.map_err(|_| APIException::unavailable(BodyMemoryExhausted))
+}
+
+/// Too many large bodies arrive at the same time.
+#[derive(Debug)]
+struct BodyMemoryExhausted;
+
+impl std::fmt::Display for BodyMemoryExhausted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BODY_MEMORY is in use by other requests")
+    }
+}
+
+impl std::error::Error for BodyMemoryExhausted {}
 
 impl From<ParseFailure> for APIException {
     fn from(failure: ParseFailure) -> Self {

@@ -1,24 +1,23 @@
-//! `rest_framework.views.APIView`: a view as data, and the one order of a request.
+//! `rest_framework.views.APIView`: the one order of a request.
 
 use std::sync::Arc;
 
 use poem::http::uri::PathAndQuery;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Endpoint, IntoResponse, Request};
+use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::{ToJSON, Type};
-use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::Value;
 
-use super::authentication::{self, Authentication};
+use super::authentication;
 use super::exceptions::APIException;
 use super::metadata;
 use super::negotiation::{self, Accepted};
-use super::parsers::Parser;
-use super::permissions::{self, Permission};
+use super::permissions;
 use super::renderers::{Page, Renderer, render_json};
 use super::request::header_text;
-use super::serializers::Serializer;
+use super::view::{APIView, View};
 use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
@@ -26,32 +25,6 @@ use crate::state::State;
 
 /// Seconds after which a client may ask again when the answer was 503.
 const RETRY_AFTER: &str = "1";
-
-/// The class attributes of a view. OPTIONS, `Allow`, `Vary`, negotiation and the OpenAPI
-/// document all read them here.
-#[derive(Debug, Clone, Copy)]
-pub struct View {
-    /// `get_view_name`.
-    pub name: &'static str,
-    /// `get_view_description`.
-    pub description: &'static str,
-    /// `renderer_classes`; the first one answers where nothing was negotiated.
-    pub renderers: &'static [Renderer],
-    /// `parser_classes`.
-    pub parsers: &'static [Parser],
-    /// `authentication_classes`; the first one challenges.
-    pub authentication: &'static [Authentication],
-    /// `permission_classes`.
-    pub permissions: &'static [Permission],
-    /// `serializer_class`.
-    pub serializer: Option<&'static Serializer>,
-}
-
-/// A type with an `#[OpenApi]` impl on exactly one path: its handlers are the methods of a view.
-pub trait APIView: OpenApi {
-    /// The view's attributes.
-    const VIEW: View;
-}
 
 /// `Response(data)`: an answer as data, rendered when it leaves `dispatch`.
 pub struct Response<T>(pub T);
@@ -134,7 +107,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
 
     /// `APIView.dispatch`: DRF's order. The first step that fails decides the answer.
     async fn dispatch(&self, mut request: Request) -> poem::Response {
-        let page = Page::of(&self.view, request.method(), request.uri());
+        let page = Page::of(self.view.name, request.method(), request.uri());
         let mut accepted = Accepted { renderer: self.default_renderer(), indent: None };
         let outcome = async {
             accepted = self.select_renderer(&request)?;

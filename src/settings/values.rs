@@ -144,13 +144,18 @@ impl SettingValue for Bind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DjangoVersion(pub u8, pub u8);
 
+impl DjangoVersion {
+    /// The known ones.
+    pub const ALL: [(u8, u8); 6] = [(4, 2), (5, 0), (5, 1), (5, 2), (6, 0), (6, 1)];
+}
+
 impl SettingValue for DjangoVersion {
     fn parse(raw: &Raw) -> Result<Self, String> {
         let written = text(raw)?;
         let mut parts = written.split('.').map(str::parse::<u8>);
         match (parts.next(), parts.next()) {
             (Some(Ok(major)), Some(Ok(minor))) => match (major, minor) {
-                (4, 2) | (5, 0..=2) | (6, 0..=1) => Ok(Self(major, minor)),
+                known if Self::ALL.contains(&known) => Ok(Self(major, minor)),
                 _ => Err("known versions are 4.2, 5.0, 5.1, 5.2, 6.0, 6.1".to_owned()),
             },
             _ => Err("write a version such as 6.1".to_owned()),
@@ -217,6 +222,10 @@ impl SettingValue for DatabaseUrl {
 /// `sqlite:///relative` and `sqlite:////absolute`: what follows the third slash is the path.
 fn sqlite_path(rest: &str) -> Result<DatabaseUrl, String> {
     let written = rest.strip_prefix('/').unwrap_or(rest);
+    if written.contains('?') {
+        return Err("options after the path are not read; DATABASE_TIMEOUT is the wait for locks"
+            .to_owned());
+    }
     let path = percent_decode_str(written).decode_utf8().map_err(|error| error.to_string())?;
     if path.is_empty() || path == ":memory:" {
         return Err("name a file: a database in memory is lost with each connection".to_owned());

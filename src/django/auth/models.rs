@@ -49,7 +49,7 @@ impl Default for UserModel {
         let (table, pk, pk_type, username_field) = ("auth_user", "id", "bigint", "username");
         Self {
             by_username: format!(
-                r#"SELECT CAST("{pk}" AS text) AS pk, "{username_field}" AS username, "password", "is_active" FROM "{table}" WHERE "{username_field}" = $1"#
+                r#"SELECT CAST("{pk}" AS text) AS pk, CAST("{username_field}" AS text) AS username, CAST("password" AS text) AS password, "is_active" FROM "{table}" WHERE "{username_field}" = $1"#
             ),
             set_password: format!(
                 r#"UPDATE "{table}" SET "password" = $1 WHERE "{pk}" = CAST($2 AS {pk_type}) AND "password" = $3"#

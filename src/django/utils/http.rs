@@ -1,6 +1,7 @@
 //! `django.utils.http`: `parse_header_parameters` with the rules of Python's `email.message`.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
@@ -17,28 +18,20 @@ const MAX_INT_DIGITS: usize = 4300;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidHeader;
 
-/// The parameters of a header, in the order in which each name came first.
+/// The parameters of a header by name: a client may send thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters(Vec<(String, String)>);
+pub struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
     /// The value of `name`; of several the last.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str)
     }
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    fn set(&mut self, name: String, value: String) {
-        match self.0.iter_mut().find(|(key, _)| *key == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name, value)),
-        }
     }
 }
 
@@ -117,24 +110,21 @@ fn decode_params(
     pieces: impl Iterator<Item = (String, String)>,
 ) -> Result<Parameters, InvalidHeader> {
     let mut parameters = Parameters::default();
-    let mut extended: Vec<(String, Vec<Continuation>)> = Vec::new();
+    let mut extended: BTreeMap<String, Vec<Continuation>> = BTreeMap::new();
     for (name, value) in pieces {
         let value = unquote(&value);
         let Some((base, number)) = continuation(&name) else {
             if !name.is_empty() {
-                parameters.set(name, value);
+                parameters.0.insert(name, value);
             }
             continue;
         };
         let number = number.map(ToOwned::to_owned);
         let part = Continuation { number, value, encoded: name.ends_with('*') };
-        match extended.iter_mut().find(|(known, _)| known == base) {
-            Some((_, parts)) => parts.push(part),
-            None => extended.push((base.to_owned(), vec![part])),
-        }
+        extended.entry(base.to_owned()).or_default().push(part);
     }
     for (name, parts) in extended {
-        parameters.set(name, join_continuations(parts)?);
+        parameters.0.insert(name, join_continuations(parts)?);
     }
     Ok(parameters)
 }

@@ -1,11 +1,13 @@
 //! `rest_framework.authtoken.models.Token`: the token table.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 
 use crate::db::{ByTexts, Database, DatabaseError, Kept};
+use crate::django::auth::hashers::RandomSource;
 use crate::django::auth::models::{Credentials, User, UserModel};
 
 /// How often `get_or_create` looks again after another login took the place of its row.
@@ -25,15 +27,17 @@ impl TokenModel {
     #[must_use]
     pub fn new(users: &UserModel, database: &Database) -> Self {
         let UserModel { table, pk, pk_type, username_field, .. } = users;
+        // Columns are cast, so that a migration which makes one longer does not change the type of
+        // a statement that PostgreSQL has prepared.
         // The user must still be the one whose password was verified.
         let verified =
             format!(r#"u."{pk}" = CAST($1 AS {pk_type}) AND u."password" = $2 AND u."is_active""#);
         Self {
             for_keys: database.by_texts(&format!(
-                r#"SELECT t."key" AS key, CAST(u."{pk}" AS text) AS pk, u."{username_field}" AS username, u."is_active" AS is_active FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key""#
+                r#"SELECT CAST(t."key" AS text) AS key, CAST(u."{pk}" AS text) AS pk, CAST(u."{username_field}" AS text) AS username, u."is_active" AS is_active FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key""#
             )),
             for_user: format!(
-                r#"SELECT t."key" AS key FROM "{table}" u LEFT JOIN "authtoken_token" t ON t."user_id" = u."{pk}" WHERE {verified}"#
+                r#"SELECT CAST(t."key" AS text) AS key FROM "{table}" u LEFT JOIN "authtoken_token" t ON t."user_id" = u."{pk}" WHERE {verified}"#
             ),
             insert: format!(
                 r#"INSERT INTO "authtoken_token" ("key", "created", "user_id") SELECT $3, $4, u."{pk}" FROM "{table}" u WHERE {verified} ON CONFLICT DO NOTHING"#
@@ -91,12 +95,12 @@ impl TokenModel {
 }
 
 /// `Token.generate_key`: 20 random bytes in lower-case hex.
-#[must_use]
-pub fn generate_key(random: [u8; 20]) -> String {
-    use std::fmt::Write;
-    random.iter().fold(String::with_capacity(40), |mut key, byte| {
+pub fn generate_key(random: RandomSource) -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 20];
+    random(&mut bytes)?;
+    Ok(bytes.iter().fold(String::with_capacity(40), |mut key, byte| {
         // Writing to a String cannot fail.
         let _ = write!(key, "{byte:02x}");
         key
-    })
+    }))
 }

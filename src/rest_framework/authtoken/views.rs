@@ -11,7 +11,8 @@ use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::parsers::Parser;
 use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::request::{RequestData, RequestState};
-use crate::rest_framework::views::{APIView, Response, View};
+use crate::rest_framework::view::{APIView, View};
+use crate::rest_framework::views::Response;
 use crate::state::State;
 
 const REFUSED: &str = "Unable to log in with provided credentials.";
@@ -64,13 +65,9 @@ async fn obtain(state: &State, username: &str, password: Password) -> Result<Str
         let Some(credentials) = verified.map_err(APIException::unavailable)? else {
             return Err(APIException::non_field_error(REFUSED));
         };
-        let mut random = [0; 20];
-        (state.random)(&mut random).map_err(APIException::unavailable)?;
+        let key = generate_key(state.random).map_err(APIException::unavailable)?;
         let created = (state.now)();
-        let issued = state
-            .tokens
-            .get_or_create(database, &credentials, &generate_key(random), created)
-            .await;
+        let issued = state.tokens.get_or_create(database, &credentials, &key, created).await;
         if let Some(token) = issued.map_err(APIException::unavailable)? {
             return Ok(token);
         }

@@ -1,0 +1,35 @@
+//! A view as data: the class attributes of `rest_framework.views.APIView`.
+
+use poem_openapi::OpenApi;
+
+use super::authentication::Authentication;
+use super::parsers::Parser;
+use super::permissions::Permission;
+use super::renderers::Renderer;
+use super::serializers::Serializer;
+
+/// The class attributes of a view. OPTIONS, `Allow`, `Vary`, negotiation and the OpenAPI
+/// document all read them here.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// `get_view_name`.
+    pub name: &'static str,
+    /// `get_view_description`.
+    pub description: &'static str,
+    /// `renderer_classes`; the first one answers where nothing was negotiated.
+    pub renderers: &'static [Renderer],
+    /// `parser_classes`.
+    pub parsers: &'static [Parser],
+    /// `authentication_classes`; the first one challenges.
+    pub authentication: &'static [Authentication],
+    /// `permission_classes`.
+    pub permissions: &'static [Permission],
+    /// `serializer_class`.
+    pub serializer: Option<&'static Serializer>,
+}
+
+/// A type with an `#[OpenApi]` impl on exactly one path: its handlers are the methods of a view.
+pub trait APIView: OpenApi {
+    /// The view's attributes.
+    const VIEW: View;
+}
