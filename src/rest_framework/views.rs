@@ -179,7 +179,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         if let Some(user) = user {
             request.extensions_mut().insert(user);
         }
-        let mut response = match self.handlers.call(request).await {
+        let mut response = match Box::pin(self.handlers.call(request)).await {
             Ok(response) => response.into_response(),
             Err(error) => return Err(exception_of(error)),
         };

@@ -77,7 +77,8 @@ impl Lookups {
     /// The user that `key` stands for.
     pub async fn for_key(&self, key: &str) -> Answer {
         if let Ok(mut connection) = self.connection.try_lock() {
-            let found = self.tokens.for_keys(&mut connection, &[key]).await;
+            // Boxed: the future of a query is large, and would be moved with each one around it.
+            let found = Box::pin(self.tokens.for_keys(&mut connection, &[key])).await;
             return found.map(|mut found| found.remove(key)).map_err(LookupError::from);
         }
         let (answer, found) = oneshot::channel();
