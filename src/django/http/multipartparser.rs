@@ -3,23 +3,15 @@
 //! Django reads in chunks, and what it makes of a broken body depends on where a chunk ends: a part
 //! that it skips is left half read, and its rest is taken for a part again. So the chunks are kept.
 
-use std::ops::Range;
+mod headers;
+mod stream;
 
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use headers::{PartHeaders, sanitize_file_name};
+use stream::{Part, Separator, Stream, b64decode, strip_bytes};
 
 use super::querydict::QueryDict;
 use crate::django::utils::encoding::Charset;
-use crate::django::utils::html::unescape;
-use crate::django::utils::http::{Parameters, parse_header_parameters};
-use crate::django::utils::text::strip;
-
-/// `FileUploadHandler.chunk_size`
-const CHUNK_SIZE: usize = 64 * 1024;
-
-/// `MAX_TOTAL_HEADER_SIZE`: so many bytes of a part are searched for the end of its headers.
-const MAX_TOTAL_HEADER_SIZE: usize = 1024;
+use crate::django::utils::http::parse_header_parameters;
 
 /// The longest boundary that `boundary_re` takes.
 const MAX_BOUNDARY_LENGTH: usize = 201;
@@ -111,7 +103,7 @@ impl<'a> MultiPartParser<'a> {
     /// `MultiPartParser.parse`
     pub fn parse(mut self, body: &[u8]) -> Result<(QueryDict, UploadedFiles), MultiPartError> {
         let separator = self.separator.clone();
-        let mut stream = Stream { body, position: 0, fetched: 0 };
+        let mut stream = Stream::new(body);
         let mut unfinished = None;
         while stream.has_more() {
             let mut part = Part::new(&mut stream, &separator);
@@ -219,256 +211,6 @@ fn is_boundary(text: &str) -> bool {
     text.len() <= MAX_BOUNDARY_LENGTH
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && text.bytes().last().is_some_and(|byte| byte != b' ')
-}
-
-/// `LazyStream` over `ChunkIter`: of the body, `fetched` bytes were read, `position` were used up.
-struct Stream<'b> {
-    body: &'b [u8],
-    position: usize,
-    fetched: usize,
-}
-
-impl Stream<'_> {
-    fn has_more(&mut self) -> bool {
-        if self.position == self.fetched {
-            self.fetched = self.body.len().min(self.fetched.saturating_add(CHUNK_SIZE));
-        }
-        self.position < self.fetched
-    }
-
-    /// Uses up what is left of the chunk, or the next chunk.
-    fn advance(&mut self) -> bool {
-        let more = self.has_more();
-        self.position = self.fetched;
-        more
-    }
-}
-
-/// One part: `LazyStream` over `BoundaryIter`. `unread` was taken from the stream and not used yet.
-struct Part<'s, 'b> {
-    stream: &'s mut Stream<'b>,
-    separator: &'s Separator,
-    unread: Range<usize>,
-    done: bool,
-}
-
-impl<'s, 'b> Part<'s, 'b> {
-    fn new(stream: &'s mut Stream<'b>, separator: &'s Separator) -> Self {
-        let start = stream.position;
-        Self { stream, separator, unread: start..start, done: false }
-    }
-
-    /// `BoundaryIter.__next__`: takes more of the part; false at its end.
-    fn fetch(&mut self) -> bool {
-        if self.done {
-            return false;
-        }
-        let start = self.stream.position;
-        // `CRLF`, the separator, `--CRLF`; the six are Django's.
-        let rollback = self.separator.bytes.len() + 6;
-        while self.stream.position - start <= rollback {
-            if !self.stream.advance() {
-                self.done = true;
-                break;
-            }
-        }
-        if self.stream.position == start {
-            return false;
-        }
-        self.unread.end = self.take_until_boundary(start, rollback);
-        true
-    }
-
-    /// Gives back to the stream what may belong to the next part; returns where this one ends.
-    fn take_until_boundary(&mut self, start: usize, rollback: usize) -> usize {
-        let chunk = self.stream.body.get(start..self.stream.position).unwrap_or_default();
-        if let Some(index) = self.separator.find(chunk) {
-            self.done = true;
-            self.stream.position = start + index + self.separator.bytes.len();
-            let data = chunk.get(..index).unwrap_or_default();
-            let data = data.strip_suffix(b"\n").unwrap_or(data);
-            let data = data.strip_suffix(b"\r").unwrap_or(data);
-            return start + data.len();
-        }
-        if chunk.len() <= rollback {
-            self.done = true;
-        } else {
-            self.stream.position -= rollback;
-        }
-        self.stream.position
-    }
-
-    /// `read(size)`
-    fn read(&mut self, size: usize) -> &'b [u8] {
-        while self.unread.len() < size && self.fetch() {}
-        let end = self.unread.end.min(self.unread.start.saturating_add(size));
-        let taken = self.unread.start..end;
-        self.unread.start = end;
-        self.stream.body.get(taken).unwrap_or_default()
-    }
-
-    /// `unget`
-    fn unget(&mut self, bytes: usize) {
-        self.unread.start -= bytes;
-    }
-
-    /// Reads a file to its end. Base64 is decoded chunk by chunk in whole quads, only to see whether it can be.
-    fn exhaust_file(&mut self, base64: bool) -> Result<(), MultiPartError> {
-        let mut pending: Vec<u8> = Vec::new();
-        while !self.unread.is_empty() || self.fetch() {
-            let chunk = self.read(self.unread.len());
-            if base64 {
-                pending.extend(chunk.iter().filter(|byte| !is_bytes_space(**byte)));
-                let rest = pending.split_off(pending.len() / 4 * 4);
-                if !pending.is_empty() && b64decode(&pending).is_none() {
-                    return parser_error("Could not decode base64 data.");
-                }
-                pending = rest;
-            }
-        }
-        if pending.is_empty() { Ok(()) } else { parser_error("Could not decode base64 data.") }
-    }
-}
-
-/// What the headers of a part say.
-#[derive(Default)]
-struct PartHeaders {
-    disposition: Option<Parameters>,
-    transfer_encoding: Option<String>,
-}
-
-impl PartHeaders {
-    /// `parse_boundary_stream`; a part without the end of headers has none.
-    fn read(part: &mut Part<'_, '_>) -> Result<Self, MultiPartError> {
-        let chunk = part.read(MAX_TOTAL_HEADER_SIZE);
-        let Some(end) = chunk.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
-            if chunk.len() < MAX_TOTAL_HEADER_SIZE {
-                return Ok(Self::default());
-            }
-            return parser_error("Request max total header size exceeded.");
-        };
-        part.unget(chunk.len() - end - 4);
-        let mut headers = Self::default();
-        let mut rest = chunk.get(..end).unwrap_or_default();
-        while !rest.is_empty() {
-            let line_end = rest.windows(2).position(|bytes| bytes == b"\r\n");
-            let (line, tail) = rest.split_at(line_end.unwrap_or(rest.len()));
-            headers.read_line(line);
-            rest = tail.strip_prefix(b"\r\n").unwrap_or_default();
-        }
-        Ok(headers)
-    }
-
-    /// A line that cannot be read is no header; of a repeated header the last counts.
-    fn read_line(&mut self, line: &[u8]) {
-        let line = str::from_utf8(line).ok().and_then(|line| line.split_once(':'));
-        let Some((name, value)) = line else {
-            return;
-        };
-        let Ok((value, parameters)) = parse_header_parameters(value.trim_start_matches(' ')) else {
-            return;
-        };
-        match name.to_lowercase().trim_end_matches(' ') {
-            "content-disposition" => self.disposition = Some(parameters),
-            "content-transfer-encoding" => self.transfer_encoding = Some(value),
-            _ => {}
-        }
-    }
-
-    fn name(&self) -> Option<&str> {
-        self.disposition.as_ref()?.get("name")
-    }
-
-    /// An empty file name makes an ordinary field.
-    fn filename(&self) -> Option<&str> {
-        self.disposition.as_ref()?.get("filename").filter(|name| !name.is_empty())
-    }
-
-    fn is_base64(&self) -> bool {
-        self.transfer_encoding.as_deref().is_some_and(|value| strip(value) == "base64")
-    }
-}
-
-/// `sanitize_file_name`; `None` for a name that is none.
-fn sanitize_file_name(name: &str) -> Option<String> {
-    let name = unescape(name);
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = name.chars().filter(|c| is_printable(*c)).collect();
-    (!matches!(name.as_str(), "" | "." | "..")).then_some(name)
-}
-
-/// `str.isprintable` of one character. The standard library's escaping has the same rule; behind
-/// another character it does not escape combining ones.
-fn is_printable(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\\') || format!("a{c}").escape_debug().eq(['a', c])
-}
-
-/// `bytes.strip`
-fn strip_bytes(text: &str) -> &str {
-    text.trim_matches(|c| u8::try_from(c).is_ok_and(is_bytes_space))
-}
-
-/// `bytes.isspace` of one byte
-fn is_bytes_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
-}
-
-/// `base64.b64decode(data, validate=True)`. Python wants exact padding only where some is needed:
-/// after a whole quad any number of `=` is fine.
-fn b64decode(data: &[u8]) -> Option<Vec<u8>> {
-    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone);
-    let digits = data.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-    let (digits, padding) = data.split_at_checked(digits)?;
-    let padded = match digits.len() % 4 {
-        0 => padding.is_empty() || !digits.is_empty(),
-        2 => padding.len() == 2,
-        3 => padding.len() == 1,
-        _ => false,
-    };
-    let engine = GeneralPurpose::new(&STANDARD, CONFIG);
-    if padded { engine.decode(digits).ok() } else { None }
-}
-
-/// A boundary with its dashes, and the table by which Knuth, Morris and Pratt find it in linear
-/// time: a body of dashes would be slow otherwise.
-#[derive(Clone, Debug)]
-struct Separator {
-    bytes: Vec<u8>,
-    fallback: Vec<usize>,
-}
-
-impl Separator {
-    fn new(bytes: Vec<u8>) -> Self {
-        let mut separator = Self { bytes, fallback: vec![0] };
-        let mut matched = 0;
-        for position in 1..separator.bytes.len() {
-            let byte = separator.bytes.get(position).copied().unwrap_or_default();
-            matched = separator.step(matched, byte);
-            separator.fallback.push(matched);
-        }
-        separator
-    }
-
-    /// How much is matched after `byte`, when `matched` bytes were before it.
-    fn step(&self, mut matched: usize, byte: u8) -> usize {
-        while matched > 0 && self.bytes.get(matched) != Some(&byte) {
-            matched = self.fallback.get(matched - 1).copied().unwrap_or(0);
-        }
-        matched + usize::from(self.bytes.get(matched) == Some(&byte))
-    }
-
-    fn find(&self, data: &[u8]) -> Option<usize> {
-        let mut matched = 0;
-        for (position, byte) in data.iter().enumerate() {
-            matched = self.step(matched, *byte);
-            if matched == self.bytes.len() {
-                return Some(position + 1 - matched);
-            }
-        }
-        None
-    }
 }
 
 #[cfg(test)]
