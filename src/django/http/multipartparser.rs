@@ -3,9 +3,12 @@
 //! Django reads in chunks, and what it makes of a broken body depends on where a chunk ends: a part
 //! that it skips is left half read, and its rest is taken for a part again. So the chunks are kept.
 
+mod error;
 mod headers;
 mod stream;
 
+pub use error::MultiPartError;
+use error::parser_error;
 use headers::{PartHeaders, sanitize_file_name};
 use stream::{Part, Separator, Stream, b64decode, strip_bytes};
 
@@ -36,23 +39,6 @@ impl Default for Limits {
             number_files: Some(100),
         }
     }
-}
-
-/// Why a body is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MultiPartError {
-    /// `MultiPartParserError`, with its text.
-    Parser(String),
-    /// `TooManyFieldsSent`
-    TooManyFields,
-    /// `TooManyFilesSent`
-    TooManyFiles,
-    /// `RequestDataTooBig`
-    RequestDataTooBig,
-}
-
-fn parser_error<T>(text: impl Into<String>) -> Result<T, MultiPartError> {
-    Err(MultiPartError::Parser(text.into()))
 }
 
 /// `request.FILES`, by field name and file name. Contents are not kept: nobody asks for them.

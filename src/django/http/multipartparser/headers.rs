@@ -1,7 +1,7 @@
 //! `parse_boundary_stream` and `sanitize_file_name`: what the headers of a part say.
 
+use super::error::{MultiPartError, parser_error};
 use super::stream::Part;
-use super::{MultiPartError, parser_error};
 use crate::django::utils::html::unescape;
 use crate::django::utils::http::{Parameters, parse_header_parameters};
 use crate::django::utils::text::strip;

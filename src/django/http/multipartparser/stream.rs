@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::{MultiPartError, parser_error};
+use super::error::{MultiPartError, parser_error};
 
 /// `FileUploadHandler.chunk_size`
 const CHUNK_SIZE: usize = 64 * 1024;
