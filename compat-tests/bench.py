@@ -39,6 +39,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         # The cluster's user must be able to pass through.
+        folder.mkdir(exist_ok=True)
         folder.chmod(0o711)
         self.folder = folder
         self.rigs: dict[tuple[str, ...], Rig] = {}

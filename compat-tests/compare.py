@@ -92,7 +92,7 @@ def unmet(case: Case, outcome: Outcome, expected: Expectation, verify: Verify) -
         found.append(f"body {response.body!r}, the case says {expected.body!r}")
     if response.surplus:
         found.append(f"{len(response.surplus)} bytes behind the body: {response.surplus[:80]!r}")
-    if bool(response.body) == case.empty_body:
+    if bool(response.body) == (case.empty_body or expected.body == b""):
         found.append(f"a body of {len(response.body)} bytes proves nothing here (`empty_body`)")
     if response.status >= 500 and not case.server_error:
         found.append("a server error proves nothing here (`server_error`)")

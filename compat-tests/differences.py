@@ -19,6 +19,7 @@ class Allowance:
     """Where (case and fields, as shell patterns) which two texts (as regular expressions) may stand."""
 
     name: str
+    readme: str
     reason: str
     case: str
     fields: list[str]

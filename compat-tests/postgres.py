@@ -19,7 +19,7 @@ QUICK = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "max_connections": "60",
+    "max_connections": "200",
     "shared_buffers": "64MB",
     "log_line_prefix": "<%d> ",
     "lc_messages": "C",
@@ -54,9 +54,15 @@ class Cluster:
             os.chown(self.data, account.pw_uid, account.pw_gid)
         self._initdb()
         self.port = free_port()
+        self.starts = 0
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server, on the same port and with the same rows each time; each has its own log."""
+        self.starts += 1
         self.process = Process(
             [self.bin / "postgres", "-D", self.data, *self._options()],
-            log=folder / "postgres.log",
+            log=self.data.with_name(f"postgres_{self.starts}.log"),
             cwd=self.data,
             user=self.user,
         )
@@ -100,7 +106,7 @@ class Cluster:
             sql.SQL("ALTER DATABASE {} SET log_statement = 'all'").format(sql.Identifier(name))
         )
 
-    def stop(self) -> None:
-        """Stops the server; SIGQUIT, as nothing is to be kept."""
+    def stop(self, by: signal.Signals = signal.SIGQUIT) -> None:
+        """Stops the server and cuts off its clients; by SIGQUIT, unless it is to start again quickly."""
         self.admin.close()
-        self.process.stop(signal.SIGQUIT)
+        self.process.stop(by)

@@ -28,6 +28,20 @@ SITES: dict[str, dict[str, Any]] = {
     "no-append-slash": QUICK_HASH | {"APPEND_SLASH": False},
     # One hash takes long enough to do something else meanwhile.
     "slow": {"PBKDF2_ITERATIONS": 8_000_000},
+    "proxy": QUICK_HASH
+    | {
+        "ALLOWED_HOSTS": [".example.com"],
+        "USE_X_FORWARDED_HOST": True,
+        "SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"],
+        "SECURE_HSTS_SECONDS": 3600,
+    },
+    "hsts-preload": QUICK_HASH
+    | {
+        "SECURE_PROXY_SSL_HEADER": ["HTTP_X_SCHEME", "on"],
+        "SECURE_HSTS_SECONDS": 31536000,
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS": True,
+        "SECURE_HSTS_PRELOAD": True,
+    },
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
 }
 
@@ -93,6 +107,16 @@ class Service:
     def base(self) -> str:
         """The URL without a path."""
         return f"http://{self.address[0]}:{self.address[1]}"
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def is_alive(self) -> bool:
+        """Whether its process has not ended."""
+        return self.process.child.poll() is None
 
     def stop(self) -> int:
         """Ends it and says its exit code."""

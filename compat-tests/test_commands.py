@@ -112,6 +112,24 @@ def test_createsuperuser_asks_at_the_terminal(bench: Bench, pair: Pair, url: str
     assert login(bench, pair, url, "ours", "a long walk") == 200
 
 
+def test_a_common_password_is_refused_by_django_only(pair: Pair, url: str) -> None:
+    """One of README's intended differences: the list of such passwords is Django's."""
+    env = site_env(url, SETTINGS)
+    theirs = Terminal(
+        [pair.python, "manage.py", "createsuperuser", "--username", "t", "--email", ""], env, SITE
+    )
+    theirs.answer("Password: ", "trustno1", hidden=True)
+    theirs.answer("Password (again): ", "trustno1", hidden=True)
+    theirs.answer("[y/N]: ", "y")
+    code, text = theirs.end()
+    assert (code, text.count("This password is too common.")) == (0, 1), text
+    ours = Terminal([BINARY, "createsuperuser", "--username", "o", "--email", ""], our_env(url, **QUICK))
+    ours.answer("Password: ", "trustno1", hidden=True)
+    ours.answer("Password (again): ", "trustno1", hidden=True)
+    code, text = ours.end()
+    assert (code, text.count("Superuser created successfully.")) == (0, 1), text
+
+
 def test_changepassword_asks_at_the_terminal(bench: Bench, pair: Pair, url: str) -> None:
     shown = []
     theirs: list[str | Path] = [pair.python, "manage.py", "changepassword", "alice"]

@@ -15,22 +15,14 @@ import pytest
 import wire
 from bench import Bench
 from cases import SALT, pbkdf2
+from clients import ALICE, KEY, SECRET, begin_hashing, login_bytes
 from databases import User
 from processes import Process
-from services import BINARY, PROJECT, Pair, Service, run_binary, start_binary
+from services import BINARY, PROJECT, Pair, run_binary, start_binary
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 
-KEY = "0123456789abcdef0123456789abcdef01234567"
-ALICE = User("alice", "wonderland", pbkdf2("sha256", 1000, SALT, "wonderland"), KEY)
 SETTINGS = {"PBKDF2_ITERATIONS": 1000, "GRACEFUL_TIMEOUT": 10}
-SECRET = b"GET /secret/ HTTP/1.1\r\nHost: t\r\nAuthorization: Token " + KEY.encode() + b"\r\n\r\n"
-
-
-def login_bytes(user: User, *headers: str) -> bytes:
-    body = json.dumps({"username": user.name, "password": user.password}).encode()
-    lines = ["POST /api-token-auth/ HTTP/1.1", "Host: t", "Content-Type: application/json", *headers]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 @pytest.fixture
@@ -72,18 +64,24 @@ def test_a_signal_ends_it_after_the_requests_in_flight(
     database.close()
 
 
-def begin_hashing(service: Service, connection: wire.Connection, request: bytes) -> None:
-    """Sends a login and waits until the service is seen at work."""
-    stat = Path(f"/proc/{service.process.child.pid}/stat")
-
-    def ticks() -> int:
-        fields = stat.read_text().rsplit(")", 1)[1].split()
-        return int(fields[11]) + int(fields[12])
-
-    before = ticks()
-    connection.send(request)
-    while ticks() < before + 5:
-        time.sleep(0.005)
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_client_that_half_closes_its_connection_counts_as_gone(bench: Bench, pair: Pair, kind: str) -> None:
+    """The login that it waits for is given up, and its token is not made."""
+    database = bench.database(pair, kind)
+    slow = User("slow", "tortoise", pbkdf2("sha256", 4_000_000, SALT, "tortoise"))
+    database.reset([ALICE, slow])
+    service = start_binary(pair, database.url, SETTINGS, bench.log("ours"))
+    try:
+        with wire.Connection(service.address) as leaving:
+            begin_hashing(service, leaving, login_bytes(slow))
+            leaving.half_close()
+            assert leaving.receive_all() == b""
+        # Its hash, if it still runs, is over before this one.
+        wire.exchange(service.address, login_bytes(User("slow", "wrong", "")))
+        assert list(database.snapshot().tokens) == [KEY]
+    finally:
+        service.stop()
+        database.close()
 
 
 def test_a_connection_is_kept_and_requests_may_be_pipelined(bench: Bench, pair: Pair, url: str) -> None:

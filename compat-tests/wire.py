@@ -62,7 +62,7 @@ class Connection:
         body = b"" if head or status in (204, 304) else self._read_body(headers)
         surplus = b""
         if to_the_end:
-            surplus = self._read_all()
+            surplus = self.receive_all()
         return Response(status, reason, headers, body, surplus)
 
     def _fill(self) -> bool:
@@ -89,7 +89,8 @@ class Connection:
                 raise WireError(f"body cut off after {len(self.buffer)} of {count} bytes")
         return self._take(count)
 
-    def _read_all(self) -> bytes:
+    def receive_all(self) -> bytes:
+        """Every byte until the server closes."""
         while self._fill():
             pass
         return self._take(len(self.buffer))
@@ -113,7 +114,7 @@ class Connection:
             return self._read_chunks()
         if "content-length" in named:
             return self._read_exactly(int(named["content-length"]))
-        return self._read_all()
+        return self.receive_all()
 
     def _read_chunks(self) -> bytes:
         body = b""

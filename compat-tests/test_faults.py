@@ -1,0 +1,242 @@
+"""A database that is away, silent or locked: 503 within the bound, never a 401; afterwards all is well."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from bench import Bench
+from cases import SALT, pbkdf2
+from clients import ALICE, SECRET, Timed, ask, ask_all, login_bytes, until
+from databases import User
+from hole import Hole
+from postgres import Cluster
+from services import Pair, Service, start_binary
+
+pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
+
+TIMEOUT = 1
+# What a busy machine may add.
+SLACK = 1.5
+CONNECTIONS = 4
+SETTINGS = {"PBKDF2_ITERATIONS": 1000, "DATABASE_TIMEOUT": TIMEOUT, "DATABASE_CONNECTIONS": CONNECTIONS}
+BOB = User("bob", "builder", pbkdf2("sha256", 1000, SALT, "builder"))
+LOGIN = login_bytes(ALICE)
+ANONYMOUS = b"GET /secret/ HTTP/1.1\r\nHost: t\r\n\r\n"
+UNAVAILABLE = b'{"detail":"Service temporarily unavailable, try again later."}'
+POSTGRES = pytest.mark.parametrize("kind", ["postgres"])
+SQLITE = pytest.mark.parametrize("kind", ["sqlite"])
+BOTH = pytest.mark.parametrize("request_bytes", [SECRET, LOGIN], ids=["secret", "login"])
+
+
+def is_unavailable(found: Timed, waits: int = 1) -> None:
+    """The 503 that clients can act on, in time; `waits` is how often it had to wait for the database."""
+    assert (found.status, found.answer.body) == (503, UNAVAILABLE), found
+    assert found.answer.header("content-type") == "application/json"
+    assert re.fullmatch("[1-9][0-9]*", found.answer.header("retry-after") or ""), found
+    assert found.seconds < waits * TIMEOUT + SLACK, found
+
+
+class Lock:
+    """A lock on the users, so that statements wait; `watcher` counts who does."""
+
+    def __init__(self, url: str) -> None:
+        self.holder = psycopg.connect(url)
+        self.holder.execute("LOCK TABLE auth_user IN ACCESS EXCLUSIVE MODE")
+        self.watcher = psycopg.connect(url, autocommit=True)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.holder.close()
+        self.watcher.close()
+
+    def sees(self, statements: int) -> bool:
+        """Comes back when so many wait, or when the first of them must have given up."""
+        end = time.monotonic() + TIMEOUT * 0.8
+        waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        while time.monotonic() < end:
+            if self.watcher.execute(f"SELECT count(*) {waiting}").fetchone() == (statements,):
+                return True
+            time.sleep(0.005)
+        return False
+
+
+def fill_the_pool(service: Service, url: str) -> None:
+    """Has every connection of the pool opened and used, by logins that wait for one lock."""
+    for _ in range(5):
+        with Lock(url) as lock:
+            seen: list[bool] = []
+
+            def release(lock: Lock = lock, seen: list[bool] = seen) -> None:
+                seen.append(lock.sees(CONNECTIONS))
+                lock.holder.rollback()
+
+            found = ask_all(service, [LOGIN] * CONNECTIONS, meanwhile=release)
+        # A busy machine may need another try.
+        if seen == [True] and [one.status for one in found] == [200] * CONNECTIONS:
+            break
+    else:
+        pytest.fail(f"the pool did not fill: {found}")
+    assert ask(service, SECRET).status == 200
+
+
+@pytest.fixture(scope="module")
+def cluster(bench: Bench) -> Iterator[Cluster]:
+    """A PostgreSQL server that may be stopped."""
+    folder = bench.folder / bench.name("cluster")
+    folder.mkdir()
+    folder.chmod(0o711)
+    cluster = Cluster(folder)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def site_url(cluster: Cluster, bench: Bench, pair: Pair) -> str:
+    """A database of that server, with alice and her token."""
+    url = cluster.create("site")
+    pair.migrate(url)
+    with closing(bench.open(url)) as database:
+        database.reset([ALICE])
+    return url
+
+
+@pytest.fixture
+def service(bench: Bench, pair: Pair, site_url: str) -> Iterator[Service]:
+    """Our service, with all its connections open."""
+    with start_binary(pair, site_url, SETTINGS, bench.log("ours")) as service:
+        fill_the_pool(service, site_url)
+        yield service
+
+
+def test_a_stopped_database_is_503_and_one_that_is_back_is_used_at_once(
+    cluster: Cluster, service: Service
+) -> None:
+    cluster.stop(signal.SIGINT)
+    try:
+        for _ in range(2):
+            is_unavailable(ask(service, SECRET))
+            is_unavailable(ask(service, LOGIN))
+            assert ask(service, ANONYMOUS).status == 401
+        for found in ask_all(service, [SECRET, LOGIN] * CONNECTIONS):
+            is_unavailable(found, waits=2)
+    finally:
+        cluster.start()
+    assert ask(service, SECRET).status == 200
+    assert ask(service, LOGIN).status == 200
+
+
+@BOTH
+def test_a_restart_of_the_database_between_two_requests_is_not_noticed(
+    cluster: Cluster, service: Service, request_bytes: bytes
+) -> None:
+    cluster.stop(signal.SIGINT)
+    cluster.start()
+    for _ in range(CONNECTIONS):
+        assert ask(service, request_bytes).status == 200
+
+
+def test_a_first_login_after_a_restart_of_the_database_makes_its_token(
+    bench: Bench, cluster: Cluster, service: Service, site_url: str
+) -> None:
+    """It has a statement that is not repeated: the INSERT."""
+    cluster.stop(signal.SIGINT)
+    cluster.start()
+    with closing(bench.open(site_url)) as database:
+        database.reset([ALICE, BOB])
+        assert ask(service, login_bytes(BOB)).status == 200
+        assert len(database.snapshot().tokens) == 2
+
+
+@pytest.fixture
+def hole(bench: Bench) -> Iterator[Hole]:
+    """A way to the run's cluster that can be shut."""
+    with Hole(("127.0.0.1", bench.cluster.port)) as hole:
+        yield hole
+
+
+@pytest.fixture
+def url(bench: Bench, pair: Pair, kind: str) -> str:
+    """A database of the run's cluster, with alice and her token."""
+    with closing(bench.database(pair, kind)) as database:
+        database.reset([ALICE])
+        return database.url
+
+
+@pytest.fixture
+def behind_the_hole(bench: Bench, pair: Pair, hole: Hole, url: str) -> Iterator[Service]:
+    """Our service, which reaches that database through the hole only."""
+    holed = url.replace(f":{bench.cluster.port}/", f":{hole.port}/")
+    with start_binary(pair, holed, SETTINGS, bench.log("ours")) as service:
+        fill_the_pool(service, url)
+        yield service
+
+
+@POSTGRES
+def test_a_database_that_falls_silent_is_503_and_the_pool_recovers(
+    behind_the_hole: Service, hole: Hole
+) -> None:
+    for _ in range(2):
+        hole.shut()
+        is_unavailable(ask(behind_the_hole, SECRET))
+        for found in ask_all(behind_the_hole, [LOGIN] * (3 * CONNECTIONS)):
+            is_unavailable(found)
+        is_unavailable(ask(behind_the_hole, LOGIN))
+        assert ask(behind_the_hole, ANONYMOUS).status == 401
+        hole.open()
+        for request in (SECRET, LOGIN):
+            for found in until(behind_the_hole, request, 200, within=5):
+                is_unavailable(found)
+
+
+@POSTGRES
+def test_statements_that_are_lost_under_way_are_503_and_the_pool_recovers(
+    behind_the_hole: Service, hole: Hole, url: str
+) -> None:
+    """The hole opens while the server is at work on them."""
+    with Lock(url) as lock:
+
+        def lose() -> None:
+            assert lock.sees(CONNECTIONS + 1)
+            hole.shut()
+
+        for found in ask_all(behind_the_hole, [LOGIN, SECRET] * CONNECTIONS, meanwhile=lose):
+            is_unavailable(found, waits=2)
+    hole.open()
+    for request in (SECRET, LOGIN):
+        until(behind_the_hole, request, 200, within=5)
+    fill_the_pool(behind_the_hole, url)
+
+
+@SQLITE
+def test_a_locked_sqlite_file_is_503_and_a_free_one_is_used_at_once(
+    bench: Bench, pair: Pair, kind: str
+) -> None:
+    with (
+        closing(bench.database(pair, kind)) as database,
+        start_binary(pair, database.url, SETTINGS, bench.log("ours")) as service,
+        closing(sqlite3.connect(database.url.removeprefix("sqlite:///"), isolation_level=None)) as other,
+    ):
+        database.reset([ALICE, BOB])
+        assert ask(service, SECRET).status == 200
+        other.execute("BEGIN EXCLUSIVE")
+        for found in ask_all(service, [SECRET, LOGIN]):
+            is_unavailable(found)
+        assert ask(service, ANONYMOUS).status == 401
+        other.execute("ROLLBACK")
+        assert [ask(service, request).status for request in (SECRET, LOGIN)] == [200, 200]
+        # One who only writes keeps nobody from reading.
+        other.execute("BEGIN IMMEDIATE")
+        assert [ask(service, request).status for request in (SECRET, LOGIN)] == [200, 200]
+        is_unavailable(ask(service, login_bytes(BOB)), waits=2)
+        other.execute("ROLLBACK")
+        assert ask(service, login_bytes(BOB)).status == 200

@@ -1,0 +1,92 @@
+"""The log: it says which user's hash is corrupt, and holds no password, key or hash at any level."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+
+import pytest
+
+from bench import Bench
+from cases import pbkdf2
+from clients import ALICE, KEY, SECRET, ask, login_bytes
+from databases import User
+from services import Pair, start_binary
+
+pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
+
+SETTINGS = {"PBKDF2_ITERATIONS": 1000}
+OUTDATED = User("olga", "PasswordOfOlga", pbkdf2("sha256", 500, "SaltOfOlga", "PasswordOfOlga"))
+CORRUPT = User("carl", "PasswordOfCarl", "pbkdf2_sha256$many$SaltOfCarl$HashOfCarl")
+UNKNOWN = User("uwe", "PasswordOfUwe", "enigma$1$SaltOfUwe$HashOfUwe")
+USERS = [ALICE, OUTDATED, CORRUPT, UNKNOWN]
+
+
+def forms(secret: str) -> list[str]:
+    """A text as it may stand in a log: plain, or as the numbers of its bytes."""
+    raw = secret.encode()
+    return [secret, ", ".join(map(str, raw)), raw.hex(), " ".join(f"{byte:02x}" for byte in raw)]
+
+
+def secrets_in(log: str, secrets: list[str]) -> list[str]:
+    """Those that the log holds in any form, whatever the case of its letters."""
+    return [secret for secret in secrets if any(form.lower() in log.lower() for form in forms(secret))]
+
+
+def test_secrets_are_found_in_every_form() -> None:
+    for text in ("x KEY y", "x key y", "[75, 69, 89]", "4b4559", "4B 45 59"):
+        assert secrets_in(text, ["KEY", "other"]) == ["KEY"]
+
+
+def test_a_corrupt_hash_is_logged_with_the_users_id_and_nothing_else(
+    bench: Bench, pair: Pair, kind: str
+) -> None:
+    with closing(bench.database(pair, kind)) as database:
+        database.reset(USERS)
+        log = bench.log("ours")
+        with start_binary(pair, database.url, SETTINGS, log) as service:
+            for user in (CORRUPT, UNKNOWN):
+                before = log.read_text()
+                assert ask(service, login_bytes(user)).status == 400
+                (line,) = log.read_text()[len(before) :].splitlines()
+                number = USERS.index(user) + 1
+                assert re.search(rf'\buser_id="?{number}"?(\s|$)', line), line
+                assert "WARN" in line and "hash" in line
+                assert "Of" not in line and user.name not in line
+
+
+def test_the_log_holds_no_secret_at_its_finest_level(bench: Bench, pair: Pair, kind: str) -> None:
+    with closing(bench.database(pair, kind)) as database:
+        database.reset(USERS)
+        log = bench.log("ours")
+        wrong = "1f2e3d4c5b6a79880f1e2d3c4b5a69788f9e0d1c"
+        secrets = [KEY, wrong, "NotHerPassword", *(user.encoded for user in USERS)]
+        secrets += [part for user in USERS for part in user.encoded.split("$")[2:]]
+        secrets += [user.password for user in USERS]
+        with start_binary(pair, database.url, SETTINGS | {"LOG_LEVEL": "trace"}, log) as service:
+            token = json.loads(ask(service, login_bytes(OUTDATED)).answer.body)["token"]
+            statuses = [ask(service, login_bytes(user)).status for user in USERS]
+            assert statuses == [200, 200, 400, 400]
+            assert ask(service, login_bytes(User("alice", "NotHerPassword", ""))).status == 400
+            assert ask(service, login_bytes(User("NotHerPassword", "NotHerPassword", ""))).status == 400
+            form = b"username=olga&password=PasswordOfOlga"
+            head = b"POST /api-token-auth/ HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n" % len(form)
+            assert (
+                ask(service, head + b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + form).status
+                == 200
+            )
+            assert ask(service, head + b"Content-Type: application/json\r\n\r\n" + form).status == 400
+            assert ask(service, SECRET).status == 200
+            assert ask(service, SECRET.replace(KEY.encode(), token.encode())).status == 200
+            for bad in (wrong, f"{wrong} {KEY}", f"{wrong}\xff"):
+                assert ask(service, SECRET.replace(KEY.encode(), bad.encode("latin-1"))).status == 401
+            assert ask(service, SECRET.replace(b"Token ", b"Bearer ")).status == 401
+            assert ask(service, SECRET.replace(KEY.encode(), KEY.encode() + b"\x01")).status == 400
+            renewed = database.snapshot().users["2"]["password"]
+            assert renewed != OUTDATED.encoded
+        secrets += [token, renewed, *renewed.split("$")[2:]]
+        text = log.read_text()
+        # There is no event below this one so far.
+        assert "DEBUG" in text, "the finest level was not on"
+        assert secrets_in(text, secrets) == []
