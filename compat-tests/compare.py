@@ -16,7 +16,15 @@ from services import Service
 # The server's own headers; what Django and we answer for begins behind them.
 SERVER_HEADERS = {"server", "date", "connection", "keep-alive", "transfer-encoding"}
 TOKEN = re.compile(r"[0-9a-f]{40}")
-DJANGO_HASH = re.compile(r"(pbkdf2_sha256\$[1-9][0-9]*\$)[A-Za-z0-9]{22}\$[A-Za-z0-9+/]{43}=")
+# What a new hash looks like; what is not in a group is random.
+DJANGO_HASH = re.compile(
+    r"(pbkdf2_sha256\$[1-9][0-9]*\$)[A-Za-z0-9]{22}\$[A-Za-z0-9+/]{43}="
+    r"|(pbkdf2_sha1\$[1-9][0-9]*\$)[A-Za-z0-9]{22}\$[A-Za-z0-9+/]{27}="
+    r"|(argon2\$argon2id\$v=19\$m=102400,t=2,p=8\$)[A-Za-z0-9+/]{30}\$[A-Za-z0-9+/]{43}"
+    r"|(bcrypt(?:_sha256)?\$\$2b\$12\$)[A-Za-z0-9./]{53}"
+    r"|(scrypt\$16384\$)[A-Za-z0-9]{22}(\$8\$[15]\$)[A-Za-z0-9+/]{86}=="
+    r"|(md5\$)[A-Za-z0-9]{22}\$[0-9a-f]{32}"
+)
 SQLITE_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?")
 RANDOM_TEXT = (
     (re.compile(r"csrftoken=[A-Za-z0-9]{32};"), "csrftoken=<random>;"),
@@ -174,7 +182,7 @@ def row_fields(outcome: Outcome) -> dict[str, str]:
         for column, value in user.items():
             old = outcome.before.users.get(key, {}).get(column)
             if column == "password" and value != old:
-                value = DJANGO_HASH.sub(r"\1<salt>$<hash>", value)
+                value = DJANGO_HASH.sub(lambda hit: "".join(hit.groups("")) + "<random>", value)
             fields[f"user {user['username']}.{column}"] = repr(value)
     for key, token in outcome.after.tokens.items():
         owner = outcome.after.name_of(token["user_id"])

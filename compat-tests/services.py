@@ -20,6 +20,12 @@ BINARY = Path(os.environ.get("DRF_AUTHTOKEN_BIN", PROJECT / "target/release/drf-
 VENVS = Path(os.environ.get("COMPAT_VENVS", PROJECT / "target/venvs"))
 QUICK_HASH = {"PBKDF2_ITERATIONS": 1000}
 
+
+def hashers(*names: str) -> dict[str, list[str]]:
+    """Django's classes by their short names, in this order."""
+    return {"PASSWORD_HASHERS": [f"django.contrib.auth.hashers.{name}PasswordHasher" for name in names]}
+
+
 # The settings that cases may ask for by `site`; Django's names, given to both sides alike.
 SITES: dict[str, dict[str, Any]] = {
     "plain": QUICK_HASH,
@@ -42,6 +48,15 @@ SITES: dict[str, dict[str, Any]] = {
         "SECURE_HSTS_INCLUDE_SUBDOMAINS": True,
         "SECURE_HSTS_PRELOAD": True,
     },
+    "old-hashers": QUICK_HASH | hashers("PBKDF2", "BCrypt", "MD5"),
+    # Up to Django 5.0.
+    "removed-hashers": QUICK_HASH | hashers("PBKDF2", "SHA1", "UnsaltedMD5", "UnsaltedSHA1"),
+    "argon2-first": hashers("Argon2", "BCryptSHA256", "MD5"),
+    "bcrypt-first": hashers("BCryptSHA256", "Argon2", "MD5"),
+    "plain-bcrypt-first": hashers("BCrypt", "Argon2", "MD5"),
+    "scrypt-first": hashers("Scrypt", "Argon2", "MD5"),
+    "sha1-first": QUICK_HASH | hashers("PBKDF2SHA1", "MD5"),
+    "md5-first": hashers("MD5", "Argon2"),
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
 }
 

@@ -25,6 +25,8 @@ pytestmark = [
 
 UNAVAILABLE = b'{"detail":"Service temporarily unavailable, try again later."}'
 QUICK = {"PBKDF2_ITERATIONS": 1000}
+# Nothing waits that would have to wait.
+NO_WAIT = {"HASHING_QUEUE_SECONDS": 0.001}
 SLOW_KEY = "5" * 40
 SLOW_ITERATIONS = 5_000_000
 SLOW = User("slow", "tortoise", pbkdf2("sha256", SLOW_ITERATIONS, SALT, "tortoise"), SLOW_KEY)
@@ -51,19 +53,20 @@ def is_unavailable(found: Timed) -> bool:
 
 
 def test_logins_beyond_the_hashing_queue_are_503_at_once(bench: Bench, pair: Pair, url: str) -> None:
-    settings = {"PBKDF2_ITERATIONS": SLOW_ITERATIONS, "HASHING_THREADS": 1, "HASHING_QUEUE": 1}
+    settings = {"PBKDF2_ITERATIONS": SLOW_ITERATIONS, "HASHING_THREADS": 1} | NO_WAIT
     login, wrong = login_bytes(SLOW), login_bytes(replace(SLOW, password="wrong"))
     with (
         start_binary(pair, url, settings, bench.log("ours")) as service,
         wire.Connection(service.address) as busy,
     ):
         begin_hashing(service, busy, login)
-        found = ask_all(service, [login, wrong] * 4)
+        found = ask_all(service, [login, wrong] * 16)
         refused = [one for one in found if is_unavailable(one)]
-        # One of them finds the queue empty, and waits for the thread.
-        (served,) = (one for one in found if one not in refused)
-        assert served.status in (200, 400)
-        assert max(one.seconds for one in refused) < served.seconds / 3
+        # A thread takes up to four at once, and where nothing waits one more may.
+        served = [one for one in found if one not in refused]
+        assert {one.status for one in served} <= {200, 400}
+        assert len(refused) > len(served)
+        assert max(one.seconds for one in refused) < max(one.seconds for one in served) / 2
         assert busy.receive().body == b'{"token":"%s"}' % SLOW_KEY.encode()
         assert ask(service, login).status == 200
         assert ask(service, wrong).status == 400
@@ -74,7 +77,7 @@ def test_a_full_queue_does_not_refuse_a_login_whose_password_was_verified(
 ) -> None:
     """Its hash is renewed by a second hash, which may find the queue full. Chance decides, so it has ten."""
     olga = User("olga", "outdated", pbkdf2("sha256", 1_500_000, SALT, "outdated"), SLOW_KEY)
-    settings = {"PBKDF2_ITERATIONS": 1000, "HASHING_THREADS": 1, "HASHING_QUEUE": 1}
+    settings = {"PBKDF2_ITERATIONS": 1000, "HASHING_THREADS": 1} | NO_WAIT
     with (
         closing(bench.database(pair, kind)) as database,
         start_binary(pair, database.url, settings, bench.log("ours")) as service,

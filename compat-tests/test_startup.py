@@ -17,7 +17,7 @@ SQLITE = pytest.mark.parametrize("kind", ["sqlite"])
 
 # Stands where a password may stand; no message may show it.
 SECRET = "hunter2"
-HASHER = "django.contrib.auth.hashers.Argon2PasswordHasher"
+HASHER = "site.hashers.OwnPasswordHasher"
 
 
 @dataclass
@@ -86,10 +86,10 @@ MISTAKES = {
     "bad values in file and environment": Mistake(
         2,
         [
-            ["HASHING_QUEUE", "-1", "(FILE)", "write a whole number"],
+            ["HASHING_THREADS", "-1", "(FILE)", "write a whole number"],
             ["MAX_BODY_SIZE", "(environment)", "1024"],
         ],
-        settings={"HASHING_QUEUE": -1},
+        settings={"HASHING_THREADS": -1},
         env={"MAX_BODY_SIZE": "5"},
     ),
     "unknown hasher": Mistake(

@@ -59,6 +59,8 @@ pub enum Missing {
 #[derive(Debug, Clone)]
 pub struct Database {
     connection: DatabaseConnection,
+    /// How many there can be in the pool.
+    connections: u32,
     timeout: Duration,
 }
 
@@ -88,11 +90,20 @@ impl Database {
                     })
                 })
             });
-        let connecting = sea_orm::Database::connect(options);
+        let connecting = async {
+            if let DatabaseUrl::Postgres(url) = &settings.database_url {
+                probe(url).await?;
+            }
+            sea_orm::Database::connect(options).await
+        };
         let connection = tokio::time::timeout(settings.database_timeout, connecting)
             .await
             .map_err(|_| DatabaseError::TimedOut)??;
-        Ok(Self { connection, timeout: settings.database_timeout })
+        Ok(Self {
+            connection,
+            connections: settings.database_connections,
+            timeout: settings.database_timeout,
+        })
     }
 
     /// SeaORM's own connection, for the commands.
@@ -101,21 +112,14 @@ impl Database {
         &self.connection
     }
 
-    /// The first row of a query. One that fails is sent once more: after a restart of the
-    /// database the pool still holds connections that the server has closed.
+    /// The first row of a query.
     pub async fn query_one(
         &self,
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>, DatabaseError> {
         let statement = self.statement(sql, values);
-        self.in_time(async {
-            match self.connection.query_one_raw(statement.clone()).await {
-                Err(_) => self.connection.query_one_raw(statement).await,
-                answer => answer,
-            }
-        })
-        .await
+        self.in_time(|| self.connection.query_one_raw(statement.clone())).await
     }
 
     /// A query that ends with a condition on one text, for [`Kept::query_texts`].
@@ -128,14 +132,14 @@ impl Database {
         ByTexts { one: format!("{select} = $1").into(), many: format!("{select} {many}").into() }
     }
 
-    /// How many rows a statement changed.
+    /// How many rows a statement changed. It must be one that does no harm when it is done twice.
     pub async fn execute(
         &self,
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<u64, DatabaseError> {
         let statement = self.statement(sql, values);
-        let done = self.in_time(self.connection.execute_raw(statement)).await?;
+        let done = self.in_time(|| self.connection.execute_raw(statement.clone())).await?;
         Ok(done.rows_affected())
     }
 
@@ -158,13 +162,45 @@ impl Database {
         Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
     }
 
-    async fn in_time<T>(
+    /// Within the bound. On a lost connection it is done again: after a restart of the database
+    /// each connection of the pool is one that the server has closed.
+    async fn in_time<T, A: Future<Output = Result<T, DbErr>>>(
         &self,
-        answer: impl Future<Output = Result<T, DbErr>>,
+        ask: impl Fn() -> A,
     ) -> Result<T, DatabaseError> {
+        let answer = async {
+            for _ in 0..self.connections {
+                match ask().await {
+                    Err(error) if is_lost(&error) => {}
+                    answer => return answer,
+                }
+            }
+            ask().await
+        };
         let answer = tokio::time::timeout(self.timeout, answer).await;
         Ok(answer.map_err(|_| DatabaseError::TimedOut)??)
     }
+}
+
+/// Whether an error says that the connection is gone, and nothing of the statement.
+fn is_lost(error: &DbErr) -> bool {
+    let (DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) = error else {
+        return false;
+    };
+    let RuntimeErr::SqlxError(error) = error else { return false };
+    match error.as_ref() {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        // Class 57, operator intervention: the server shut the connection down.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
+}
+
+/// One connection outside the pool, for the sake of its error: the pool goes on trying, and says
+/// at last only that it took too long.
+async fn probe(url: &str) -> Result<(), DbErr> {
+    let connection = async { PgConnection::connect(url).await?.close().await };
+    connection.await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
 }
 
 fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOptions {

@@ -10,7 +10,7 @@ use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, migrate, openapi,
     serve,
 };
-use drf_authtoken::settings::{SettingValue, Settings};
+use drf_authtoken::settings::{SettingError, SettingValue, Settings};
 use drf_authtoken::state::{self, State};
 use tracing_subscriber::EnvFilter;
 
@@ -120,20 +120,17 @@ fn flags(command: &Command) -> Vec<(&'static str, String)> {
 }
 
 /// The settings, once everything in them is understood. From here on there is a log.
-fn read_settings(line: &CommandLine) -> Result<Settings, Vec<String>> {
-    let settings = Settings::load(line.settings.as_deref(), &flags(&line.command))
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    let filter = EnvFilter::try_new(&settings.log_level)
-        .map_err(|error| format!("LOG_LEVEL = {:?}: {error}", settings.log_level));
-    let hashers = state::hashers(&settings).map_err(|error| error.to_string());
-    match (filter, hashers) {
-        (Ok(filter), Ok(_)) => {
-            let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-            log.with_ansi(io::stderr().is_terminal()).init();
-            Ok(settings)
-        }
-        (filter, hashers) => Err(filter.err().into_iter().chain(hashers.err()).collect()),
-    }
+fn read_settings(line: &CommandLine) -> Result<Settings, Vec<SettingError>> {
+    let further = |settings: &Settings| {
+        let hashers = state::hashers(settings).err().map(|error| error.to_string());
+        let filter = EnvFilter::try_new(&settings.log_level).err().map(|error| error.to_string());
+        let mistakes = [("PASSWORD_HASHERS", hashers), ("LOG_LEVEL", filter)];
+        mistakes.into_iter().filter_map(|(name, remedy)| Some((name, remedy?))).collect()
+    };
+    let settings = Settings::load(line.settings.as_deref(), &flags(&line.command), further)?;
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&settings.log_level));
+    log.with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
+    Ok(settings)
 }
 
 async fn run(command: Command, settings: Settings) -> Result<(), CommandError> {

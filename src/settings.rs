@@ -32,6 +32,9 @@ impl fmt::Display for SettingError {
     }
 }
 
+/// The name of a setting whose value cannot be used, and the remedy.
+pub type Mistake = (&'static str, String);
+
 /// One row of the table.
 pub struct Setting {
     /// The name, in the file and in the environment.
@@ -97,18 +100,24 @@ settings! {
     SECRET_PATH secret_path: String = "/secret/";
     /// The path of the OpenAPI document.
     SCHEMA_PATH schema_path: String = "/api/schema/";
-    /// The Django beside this service, 4.2 to 6.1: its password iterations are the default.
+    /// The Django beside this service, 4.2 to 6.1: the defaults of its password hashers are ours.
     DJANGO_VERSION django_version: DjangoVersion = "6.1";
-    /// Hashers in use, by Django's class paths; new hashes take the first one. So far the two PBKDF2 hashers.
-    PASSWORD_HASHERS password_hashers: Vec<String> = "django.contrib.auth.hashers.PBKDF2PasswordHasher,django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher";
+    /// Hashers in use, by Django's class paths; new hashes take the first one. Any of Django's, also those of md5 and sha1 that Django 5.1 removed.
+    PASSWORD_HASHERS password_hashers: Vec<String> = "django.contrib.auth.hashers.PBKDF2PasswordHasher,django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher,django.contrib.auth.hashers.Argon2PasswordHasher,django.contrib.auth.hashers.BCryptSHA256PasswordHasher,django.contrib.auth.hashers.ScryptPasswordHasher";
     /// Iterations of new PBKDF2 hashes, for sites that subclass Django's hasher; `None`: those of `DJANGO_VERSION`.
     PBKDF2_ITERATIONS pbkdf2_iterations: Option<u32> = "None";
     /// A stored hash with more iterations is refused as corrupt and never run.
     PBKDF2_MAX_ITERATIONS pbkdf2_max_iterations: u32 = "10000000";
+    /// Seconds of a core, by a cautious estimate; a stored hash that would take more, whatever its hasher, is refused as corrupt and never run.
+    HASHING_MAX_SECONDS hashing_max_seconds: Duration = "5";
     /// Threads that hash passwords; 0: one for each core.
     HASHING_THREADS hashing_threads: usize = "0";
-    /// Logins that may wait for a hashing thread; more are answered 503 at once.
-    HASHING_QUEUE hashing_queue: usize = "64";
+    /// Seconds that a login may have to wait for a hashing thread, by the work before it; more are answered 503 at once.
+    HASHING_QUEUE_SECONDS hashing_queue_seconds: Duration = "4";
+    /// Bytes for the hashes at work (argon2 and scrypt fill many) and the passwords that wait; a stored hash that needs more is refused as corrupt and never run.
+    HASHING_MEMORY hashing_memory: u64 = "134217728";
+    /// How far the hashing threads stand behind the others on Linux: 0, not at all, to 19.
+    HASHING_NICE hashing_nice: u8 = "10";
     /// Connections to the database at most.
     DATABASE_CONNECTIONS database_connections: u32 = "8";
     /// Seconds that a statement, or the wait for a connection, may take before the answer is 503.
@@ -146,10 +155,12 @@ settings! {
 }
 
 impl Settings {
-    /// Reads `file`, the environment and `flags` over the defaults and checks them all.
+    /// Reads `file`, the environment and `flags` over the defaults and checks them all. `further`
+    /// are rules of those who understand a value better: the setting's name, and the remedy.
     pub fn load(
         file: Option<&Path>,
         flags: &[(&'static str, String)],
+        further: impl Fn(&Self) -> Vec<Mistake>,
     ) -> Result<Self, Vec<SettingError>> {
         let from_file = file.map_or_else(|| Ok(Vec::new()), read_file)?;
         // A value that is no UTF-8 comes out as one that no type but a text takes.
@@ -161,12 +172,13 @@ impl Settings {
             let source = format!("--{}", name.to_lowercase().replace('_', "-"));
             ((*name).to_owned(), Raw::Text(value.clone()), source)
         });
-        Self::from_sources(from_file.into_iter().chain(environment).chain(flags))
+        Self::from_sources(from_file.into_iter().chain(environment).chain(flags), further)
     }
 
     /// Later sources win; a mistake in any of them is reported, even where it is overridden.
     fn from_sources(
         sources: impl Iterator<Item = (String, Raw, String)>,
+        further: impl Fn(&Self) -> Vec<Mistake>,
     ) -> Result<Self, Vec<SettingError>> {
         let mut settings = Self::defaults().map_err(|error| vec![SettingError(error)])?;
         let mut errors = Vec::new();
@@ -186,15 +198,15 @@ impl Settings {
                 Err(remedy) => errors.push(SettingError(format!("{origin}: {remedy}"))),
             }
         }
-        for (name, remedy) in settings.mistakes() {
+        for (name, remedy) in settings.mistakes().into_iter().chain(further(&settings)) {
             let origin = origins.get(name).map_or(name, String::as_str);
             errors.push(SettingError(format!("{origin}: {remedy}")));
         }
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
-    /// What the types let through: the name of the setting, and the remedy.
-    fn mistakes(&self) -> Vec<(&'static str, String)> {
+    /// What the types let through.
+    fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let mut check = |name: &'static str, holds: bool, remedy: &str| {
             if !holds {
@@ -225,9 +237,9 @@ impl Settings {
         let proxy = &self.secure_proxy_ssl_header;
         let is_pair = proxy.is_empty() || (proxy.len() == 2 && self.proxy_ssl_header().is_some());
         check("SECURE_PROXY_SSL_HEADER", is_pair, "write two items: HTTP_X_FORWARDED_PROTO,https");
-        let (most, queue) = (self.max_connections, self.hashing_queue);
+        let most = self.max_connections;
         check("MAX_CONNECTIONS", (1..=1_000_000).contains(&most), "write 1 to 1000000");
-        check("HASHING_QUEUE", queue <= 100_000, "write 0 to 100000");
+        check("HASHING_NICE", self.hashing_nice <= 19, "write 0 to 19");
         check("HASHING_THREADS", self.hashing_threads <= 1024, "write 0 to 1024");
         let connections = self.database_connections;
         check("DATABASE_CONNECTIONS", (1..=1000).contains(&connections), "write 1 to 1000");

@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
 use crate::db::Database;
-use crate::django::auth::hashers::{Algorithm, Hashers, RandomSource, default_iterations};
-use crate::django::auth::hashing_pool::HashingPool;
+use crate::django::auth::hashers::{Algorithm, Bounds, Cost, Defaults, Hashers};
+use crate::django::auth::hashing_pool::{HashingPool, Limits};
 use crate::django::auth::models::UserModel;
+use crate::django::utils::crypto::RandomSource;
 use crate::rest_framework::authtoken::lookups::Lookups;
 use crate::rest_framework::authtoken::models::TokenModel;
 use crate::settings::Settings;
@@ -46,8 +47,14 @@ impl State {
             threads => threads,
         };
         let random: RandomSource = getrandom::fill;
-        let hashing_pool = HashingPool::new(&hashers, random, threads, settings.hashing_queue)
-            .map_err(StateError::Threads)?;
+        let limits = Limits {
+            threads,
+            nice: settings.hashing_nice,
+            queue: settings.hashing_queue_seconds,
+            memory: settings.hashing_memory,
+        };
+        let hashing_pool =
+            HashingPool::new(&hashers, random, limits).map_err(StateError::Threads)?;
         let users = UserModel::default();
         let tokens = TokenModel::new(&users, &database);
         Ok(Self {
@@ -72,7 +79,7 @@ fn system_time() -> DateTime<Utc> {
 /// What keeps a state from being made.
 #[derive(Debug)]
 pub enum StateError {
-    /// A hasher in `PASSWORD_HASHERS` is not known.
+    /// `PASSWORD_HASHERS` cannot be used; the text is the remedy.
     Hasher(String),
     /// The hashing threads did not start.
     Threads(io::Error),
@@ -93,24 +100,25 @@ impl std::error::Error for StateError {}
 pub fn hashers(settings: &Settings) -> Result<Hashers, StateError> {
     let mut enabled = Vec::new();
     for path in &settings.password_hashers {
-        let known: Vec<&str> = Algorithm::ALL.iter().map(|hasher| hasher.path()).collect();
+        let known = Algorithm::ALL.map(Algorithm::path);
         let hasher = Algorithm::from_path(path).ok_or_else(|| {
             StateError::Hasher(format!(
-                "PASSWORD_HASHERS has {path:?}, which is not supported; leave it out, or use one of {}",
+                "{path:?} is not supported; leave it out, or use one of {}",
                 known.join(", ")
             ))
         })?;
         enabled.push(hasher);
     }
-    let preferred = *enabled
-        .first()
-        .ok_or_else(|| StateError::Hasher("PASSWORD_HASHERS is empty; name one".to_owned()))?;
+    let preferred =
+        *enabled.first().ok_or_else(|| StateError::Hasher("name at least one".to_owned()))?;
     let version = settings.django_version;
-    let iterations = settings
-        .pbkdf2_iterations
-        .or_else(|| default_iterations((version.0, version.1)))
-        .ok_or_else(|| {
-            StateError::Hasher("no iterations are known for DJANGO_VERSION".to_owned())
-        })?;
-    Ok(Hashers::new(preferred, enabled, iterations, settings.pbkdf2_max_iterations))
+    let mut defaults = Defaults::of_django((version.0, version.1)).ok_or_else(|| {
+        StateError::Hasher("the hashers of DJANGO_VERSION are not known".to_owned())
+    })?;
+    defaults.iterations = settings.pbkdf2_iterations.unwrap_or(defaults.iterations);
+    let bounds = Bounds {
+        iterations: settings.pbkdf2_max_iterations,
+        cost: Cost { memory_bytes: settings.hashing_memory, time: settings.hashing_max_seconds },
+    };
+    Ok(Hashers::new(preferred, enabled, defaults, bounds))
 }

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{CommandError, createsuperuser, migrate, serve};
 use crate::db::{Database, Missing};
-use crate::django::auth::hashers::{Password, get_random_string};
+use crate::django::auth::hashers::Password;
 use crate::django::auth::models::Credentials;
+use crate::django::utils::crypto::get_random_string;
 use crate::rest_framework::authtoken::models::generate_key;
 use crate::settings::{DatabaseUrl, Settings};
 use crate::state::State;

@@ -256,7 +256,7 @@ pub(super) mod tests {
             let _ = std::fs::remove_file(&file);
             let url = format!("sqlite:///{}", file.display());
             let flags = [("DATABASE_URL", url), ("PBKDF2_ITERATIONS", "1000".to_owned())];
-            let settings = Settings::load(None, &flags).unwrap();
+            let settings = Settings::load(None, &flags, |_| Vec::new()).unwrap();
             let database = Database::connect(&settings, Missing::Create).await.unwrap();
             Self { state: State::new(settings, database).unwrap(), file }
         }

@@ -1,9 +1,12 @@
 use super::*;
 
 fn from(pairs: &[(&str, &str)]) -> Result<Settings, Vec<SettingError>> {
-    Settings::from_sources(pairs.iter().map(|(name, value)| {
-        ((*name).to_owned(), Raw::Text((*value).to_owned()), "test".to_owned())
-    }))
+    Settings::from_sources(
+        pairs.iter().map(|(name, value)| {
+            ((*name).to_owned(), Raw::Text((*value).to_owned()), "test".to_owned())
+        }),
+        |_| Vec::new(),
+    )
 }
 
 #[test]
@@ -54,7 +57,10 @@ fn lists_come_from_commas_and_from_arrays() {
     assert_eq!(settings.allowed_hosts, ["a.example", ".b.example"]);
     let items = vec!["c.example".to_owned()];
     let source = [("ALLOWED_HOSTS".to_owned(), Raw::List(items.clone()), String::new())];
-    assert_eq!(Settings::from_sources(source.into_iter()).unwrap().allowed_hosts, items);
+    assert_eq!(
+        Settings::from_sources(source.into_iter(), |_| Vec::new()).unwrap().allowed_hosts,
+        items
+    );
 }
 
 #[test]

@@ -56,7 +56,7 @@ macro_rules! whole_number {
         }
     )+};
 }
-whole_number!(u32, usize);
+whole_number!(u8, u32, u64, usize);
 
 impl SettingValue for String {
     fn parse(raw: &Raw) -> Result<Self, String> {

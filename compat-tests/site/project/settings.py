@@ -10,6 +10,8 @@ import json
 import os
 from urllib.parse import unquote, urlsplit
 
+from django.conf import global_settings
+
 
 def database(url):
     """The DATABASES entry that a DATABASE_URL stands for."""
@@ -97,13 +99,12 @@ REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authenticat
 
 OVERRIDES = json.loads(os.environ.get("SITE_SETTINGS", "{}"))
 ITERATIONS = OVERRIDES.pop("PBKDF2_ITERATIONS", None)
+PASSWORD_HASHERS = OVERRIDES.pop("PASSWORD_HASHERS", global_settings.PASSWORD_HASHERS)
 if ITERATIONS is not None:
-    # The way Django documents for another iteration count: a subclass, put first.
-    PASSWORD_HASHERS = [
-        "project.hashers.SitePBKDF2PasswordHasher",
-        "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
-        "django.contrib.auth.hashers.Argon2PasswordHasher",
-        "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
-        "django.contrib.auth.hashers.ScryptPasswordHasher",
-    ]
+    # The way Django documents for another iteration count: a subclass in place of its own.
+    SITE_HASHERS = {
+        f"django.contrib.auth.hashers.{name}": f"project.hashers.Site{name}"
+        for name in ("PBKDF2PasswordHasher", "PBKDF2SHA1PasswordHasher")
+    }
+    PASSWORD_HASHERS = [SITE_HASHERS.get(path, path) for path in PASSWORD_HASHERS]
 globals().update(OVERRIDES)

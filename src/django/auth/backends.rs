@@ -85,7 +85,15 @@ async fn upgrade(
     password: &Password,
     verified: Credentials,
 ) -> Result<Credentials, BackendError> {
-    let fresh = pool.make_password(password.clone()).await?;
+    let fresh = match pool.make_password(password.clone()).await {
+        // A right password is let in all the same; its next login tries again. Django fails where
+        // plain bcrypt does not take the password.
+        Err(error @ (HashingError::Unhashable(_) | HashingError::Overloaded)) => {
+            tracing::warn!(user_id = verified.user.pk, %error, "an outdated hash stays");
+            return Ok(verified);
+        }
+        fresh => fresh?,
+    };
     if users.set_password(database, &verified, &fresh).await? {
         return Ok(Credentials { password: fresh, ..verified });
     }

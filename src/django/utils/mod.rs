@@ -1,5 +1,6 @@
 //! `django.utils`: what `rest_framework` and `django.http` both need.
 
+pub mod crypto;
 pub mod encoding;
 pub mod html;
 pub mod http;

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 
 use crate::db::{ByTexts, Database, DatabaseError, Kept};
-use crate::django::auth::hashers::RandomSource;
 use crate::django::auth::models::{Credentials, User, UserModel};
+use crate::django::utils::crypto::RandomSource;
 
 /// How often `get_or_create` looks again after another login took the place of its row.
 const ATTEMPTS: usize = 3;

@@ -4,29 +4,44 @@
 //! more, so that requests come here only through the hashing pool.
 
 mod algorithm;
+mod argon2;
+mod base;
+mod bcrypt;
+mod defaults;
+mod derived;
+mod legacy;
+mod new_hash;
 mod passwords;
 mod pbkdf2;
+mod plan;
+mod scrypt;
 #[cfg(test)]
-mod tests;
+pub(in crate::django::auth) mod tests;
+mod verification;
+mod whole;
 
-use std::hint::black_box;
+use zeroize::Zeroizing;
 
 pub use algorithm::Algorithm;
+pub use base::{Cost, MakeError, Unhashable};
+pub use defaults::{Defaults, default_iterations};
 pub use passwords::{EncodedPassword, Password};
+pub use plan::{Done, LANES, LaneTask, LaneWork, Outcome, Plan, Work, advance};
+
+use crate::django::utils::crypto::{RandomSource, get_random_string};
+
+use base::SALT_LENGTH;
+use defaults::{Hasher, WholeHasher};
+use derived::{DerivedCheck, Ending};
+use new_hash::{NewHash, WholeHash};
+use pbkdf2::{Derivation, Digest};
+use verification::Verification;
+use whole::{Comparison, WholeCheck};
 
 /// `UNUSABLE_PASSWORD_PREFIX`.
 const UNUSABLE_PASSWORD_PREFIX: char = '!';
 /// `UNUSABLE_PASSWORD_SUFFIX_LENGTH`.
 const UNUSABLE_PASSWORD_SUFFIX_LENGTH: usize = 40;
-/// `RANDOM_STRING_CHARS`, 62 of them.
-const RANDOM_STRING_CHARS: &[u8] =
-    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-/// 22 letters of log2(62) bits each are the first to reach `BasePasswordHasher.salt_entropy`, 128 bits.
-const SALT_LENGTH: usize = 22;
-
-/// Fills a buffer with random bytes; the operating system's is `getrandom::fill`.
-pub type RandomSource = fn(&mut [u8]) -> Result<(), getrandom::Error>;
-
 /// The outcome of a password check. Only the log may tell the reasons apart: the client gets one answer for all.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,22 +66,8 @@ pub enum Reason {
     Unusable,
     /// The hash is of a hasher that `PASSWORD_HASHERS` does not list or this server does not know.
     UnknownAlgorithm,
-    /// The hash is one that no password matches, or costs more than `max_iterations`.
+    /// The hash is one that no password matches, or costs more than the [`Bounds`].
     Corrupt,
-}
-
-/// PBKDF2's default `iterations` of a Django release, by (major, minor). Both digests share it.
-#[must_use]
-pub fn default_iterations(django_version: (u8, u8)) -> Option<u32> {
-    match django_version {
-        (4, 2) => Some(600_000),
-        (5, 0) => Some(720_000),
-        (5, 1) => Some(870_000),
-        (5, 2) => Some(1_000_000),
-        (6, 0) => Some(1_200_000),
-        (6, 1) => Some(1_500_000),
-        _ => None,
-    }
 }
 
 /// `is_password_usable`.
@@ -75,18 +76,13 @@ pub fn is_password_usable(encoded: &EncodedPassword) -> bool {
     !encoded.as_str().starts_with(UNUSABLE_PASSWORD_PREFIX)
 }
 
-/// `django.utils.crypto.get_random_string`: letters and digits, each as likely as the other.
-pub fn get_random_string(length: usize, random: RandomSource) -> Result<String, getrandom::Error> {
-    let mut text = String::with_capacity(length);
-    let mut bytes = [0; 32];
-    while text.len() < length {
-        random(&mut bytes)?;
-        // 248 is the greatest multiple of 62 in a byte: what lies above would make the first letters likelier.
-        let fair = bytes.iter().filter(|byte| **byte < 248);
-        let letters = fair.filter_map(|byte| RANDOM_STRING_CHARS.get(usize::from(byte % 62)));
-        text.extend(letters.take(length - text.len()).map(|letter| char::from(*letter)));
-    }
-    Ok(text)
+/// The most that a stored hash may cost. One that would cost more is never begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// PBKDF2's iterations.
+    pub iterations: u32,
+    /// Memory and time, whatever the hasher.
+    pub cost: Cost,
 }
 
 /// The hashers of a site, as its settings name them.
@@ -94,23 +90,28 @@ pub fn get_random_string(length: usize, random: RandomSource) -> Result<String, 
 pub struct Hashers {
     preferred: Algorithm,
     enabled: Vec<Algorithm>,
-    iterations: u32,
-    max_iterations: u32,
+    defaults: Defaults,
+    bounds: Bounds,
 }
 
 impl Hashers {
-    /// `preferred` makes new hashes (the first of `PASSWORD_HASHERS`), `enabled` are accepted besides, `iterations`
-    /// is PBKDF2's default. A stored hash of more than `max_iterations` is not run; new ones always may be.
+    /// `preferred` makes new hashes (the first of `PASSWORD_HASHERS`), `enabled` are accepted besides. What a new hash
+    /// costs is within the bounds, whatever they say.
     #[must_use]
     pub fn new(
         preferred: Algorithm,
         enabled: Vec<Algorithm>,
-        iterations: u32,
-        max_iterations: u32,
+        defaults: Defaults,
+        bounds: Bounds,
     ) -> Self {
-        let iterations = iterations.max(1);
-        let max_iterations = max_iterations.max(iterations);
-        Self { preferred, enabled, iterations, max_iterations }
+        let defaults = Defaults { iterations: defaults.iterations.max(1), ..defaults };
+        let mut hashers = Self { preferred, enabled, defaults, bounds };
+        let own = hashers.dummy().cost();
+        hashers.bounds = Bounds {
+            iterations: bounds.iterations.max(defaults.iterations),
+            cost: bounds.cost.max(own),
+        };
+        hashers
     }
 
     /// `make_password`: a new hash of the preferred hasher; without a password, a text that refuses every log-in.
@@ -118,78 +119,152 @@ impl Hashers {
         &self,
         password: Option<&Password>,
         random: RandomSource,
-    ) -> Result<EncodedPassword, getrandom::Error> {
+    ) -> Result<EncodedPassword, MakeError> {
         let Some(password) = password else {
-            let suffix = get_random_string(UNUSABLE_PASSWORD_SUFFIX_LENGTH, random)?;
+            let suffix = get_random_string(UNUSABLE_PASSWORD_SUFFIX_LENGTH, random)
+                .map_err(MakeError::NoRandomness)?;
             return Ok(EncodedPassword::from(format!("{UNUSABLE_PASSWORD_PREFIX}{suffix}")));
         };
-        let salt = get_random_string(SALT_LENGTH, random)?;
-        Ok(pbkdf2::encode(self.preferred, password, &salt, self.iterations))
+        let hash = self.new_hash(random).map_err(MakeError::NoRandomness)?;
+        hash.run(password).map_err(MakeError::Unhashable)
     }
 
     /// `check_password`, without its setter: the caller replaces the hash when it must. `None` is an unknown user,
     /// for whom `ModelBackend.authenticate` spends one hash, so that the time of an answer does not tell who exists.
-    pub fn check_password(&self, password: &Password, encoded: Option<&EncodedPassword>) -> Check {
+    pub fn check_password(
+        &self,
+        password: &Password,
+        encoded: Option<&EncodedPassword>,
+    ) -> Result<Check, Unhashable> {
+        self.verification(encoded).run(password).0
+    }
+
+    /// [`Self::make_password`] before its work.
+    pub fn plan_make(&self, random: RandomSource) -> Result<Plan, getrandom::Error> {
+        Ok(Plan::make(self.new_hash(random)?))
+    }
+
+    /// [`Self::check_password`] before its work.
+    #[must_use]
+    pub fn plan_check(&self, encoded: Option<&EncodedPassword>) -> Plan {
+        Plan::check(self.verification(encoded))
+    }
+
+    fn new_hash(&self, random: RandomSource) -> Result<NewHash, getrandom::Error> {
+        Ok(match self.defaults.hasher(self.preferred) {
+            Hasher::Derived(digest) => {
+                let salt = get_random_string(SALT_LENGTH, random)?;
+                NewHash::Derived(Derivation::new(digest, &salt, self.defaults.iterations))
+            }
+            Hasher::Whole(hasher) => {
+                let salt = Zeroizing::new(hasher.salt(random)?);
+                NewHash::Whole(WholeHash { hasher, salt })
+            }
+        })
+    }
+
+    /// A new hash that nobody will store, for the time that it takes.
+    fn dummy(&self) -> NewHash {
+        match self.defaults.hasher(self.preferred) {
+            Hasher::Derived(digest) => {
+                let salt = "-".repeat(SALT_LENGTH);
+                NewHash::Derived(Derivation::new(digest, &salt, self.defaults.iterations))
+            }
+            Hasher::Whole(hasher) => {
+                let salt = Zeroizing::new(hasher.dummy_salt());
+                NewHash::Whole(WholeHash { hasher, salt })
+            }
+        }
+    }
+
+    fn verification(&self, encoded: Option<&EncodedPassword>) -> Verification {
         let Some(encoded) = encoded else {
-            return self.refuse(password, Reason::NoSuchUser);
+            return self.refuse(Reason::NoSuchUser);
         };
         if !is_password_usable(encoded) {
-            return self.refuse(password, Reason::Unusable);
+            return self.refuse(Reason::Unusable);
         }
-        let Some(hasher) = self.identify_hasher(encoded) else {
-            return self.refuse(password, Reason::UnknownAlgorithm);
+        let Some(algorithm) = self.identify_hasher(encoded) else {
+            return self.refuse(Reason::UnknownAlgorithm);
         };
-        match pbkdf2::decode(encoded.as_str()) {
-            Some(decoded) if decoded.iterations <= self.max_iterations => {
-                self.verify(hasher, password, encoded, decoded)
-            }
-            _ => self.refuse(password, Reason::Corrupt),
-        }
+        let compared = match self.defaults.hasher(algorithm) {
+            Hasher::Derived(digest) => self.compare_derived(algorithm, digest, encoded),
+            Hasher::Whole(hasher) => self.compare_whole(algorithm, hasher, encoded),
+        };
+        compared.unwrap_or_else(|| self.refuse(Reason::Corrupt))
     }
 
     /// `identify_hasher`.
     fn identify_hasher(&self, encoded: &EncodedPassword) -> Option<Algorithm> {
-        let name = encoded.as_str().split('$').next()?;
-        let mut known = std::iter::once(self.preferred).chain(self.enabled.iter().copied());
-        known.find(|hasher| hasher.name() == name)
+        let algorithm = Algorithm::identify(encoded.as_str())?;
+        (algorithm == self.preferred || self.enabled.contains(&algorithm)).then_some(algorithm)
     }
 
-    /// The second half of `verify_password`.
-    fn verify(
+    /// The second half of `verify_password`, for PBKDF2. `None` is a corrupt hash, or one beyond the bounds.
+    fn compare_derived(
         &self,
-        hasher: Algorithm,
-        password: &Password,
+        algorithm: Algorithm,
+        digest: Digest,
         encoded: &EncodedPassword,
-        decoded: pbkdf2::Decoded<'_>,
-    ) -> Check {
-        let must_update = hasher != self.preferred || self.must_update(decoded);
-        if pbkdf2::verify(hasher, password, encoded.as_str(), decoded) {
-            return Check::Valid { must_update };
-        }
+    ) -> Option<Verification> {
+        let decoded = pbkdf2::decode(encoded.as_str())?;
+        let derivation = Derivation::new(digest, decoded.salt, decoded.iterations);
+        let is_bounded = decoded.iterations <= self.bounds.iterations
+            && self.is_bounded(derivation.cost(decoded.iterations));
+        let must_update = algorithm != self.preferred || self.must_update(decoded);
         // Django lets the time tell a hash of another hasher, and so do we.
-        if hasher == self.preferred && must_update {
-            self.harden_runtime(password, decoded);
-        }
-        Check::Invalid(Reason::WrongPassword)
+        let missing = if algorithm == self.preferred && must_update {
+            self.defaults.iterations.saturating_sub(decoded.iterations)
+        } else {
+            0
+        };
+        let ending = Ending::Compare { encoded: encoded.clone(), must_update, missing };
+        is_bounded.then_some(Verification::Derived(DerivedCheck { derivation, ending }))
+    }
+
+    /// The same for the other hashers.
+    fn compare_whole(
+        &self,
+        algorithm: Algorithm,
+        hasher: WholeHasher,
+        encoded: &EncodedPassword,
+    ) -> Option<Verification> {
+        let cost = hasher.cost(encoded.as_str()).filter(|cost| self.is_bounded(*cost))?;
+        let is_preferred = algorithm == self.preferred;
+        let must_update = !is_preferred || hasher.must_update(encoded.as_str());
+        let (hardens, instead) = (is_preferred && must_update, self.dummy());
+        // Hardened, it takes as long as a new hash. So does a password that plain bcrypt does not take.
+        let cost_at_most =
+            if hardens || algorithm == Algorithm::Bcrypt { cost.max(instead.cost()) } else { cost };
+        Some(Verification::Whole(WholeCheck::Compare(Box::new(Comparison {
+            hasher,
+            encoded: encoded.clone(),
+            cost,
+            cost_at_most,
+            must_update,
+            hardens,
+            instead,
+        }))))
+    }
+
+    fn is_bounded(&self, cost: Cost) -> bool {
+        let most = self.bounds.cost;
+        cost.memory_bytes <= most.memory_bytes && cost.time <= most.time
     }
 
     /// `PBKDF2PasswordHasher.must_update`. More iterations than the default count as outdated, too.
     fn must_update(&self, decoded: pbkdf2::Decoded<'_>) -> bool {
-        decoded.iterations != self.iterations || decoded.salt.chars().count() < SALT_LENGTH
-    }
-
-    /// `PBKDF2PasswordHasher.harden_runtime`: the iterations that an outdated hash was spared.
-    fn harden_runtime(&self, password: &Password, decoded: pbkdf2::Decoded<'_>) {
-        let missing = self.iterations.saturating_sub(decoded.iterations);
-        if missing > 0 {
-            black_box(pbkdf2::encode(self.preferred, password, decoded.salt, missing));
-        }
+        decoded.iterations != self.defaults.iterations || decoded.salt.chars().count() < SALT_LENGTH
     }
 
     /// Spends one default hash in vain before it says no.
-    fn refuse(&self, password: &Password, reason: Reason) -> Check {
-        let salt = "-".repeat(SALT_LENGTH);
-        black_box(pbkdf2::encode(self.preferred, password, &salt, self.iterations));
-        Check::Invalid(reason)
+    fn refuse(&self, reason: Reason) -> Verification {
+        match self.dummy() {
+            NewHash::Derived(derivation) => {
+                let ending = Ending::Refuse(reason);
+                Verification::Derived(DerivedCheck { derivation, ending })
+            }
+            NewHash::Whole(hash) => Verification::Whole(WholeCheck::Refuse { hash, reason }),
+        }
     }
 }

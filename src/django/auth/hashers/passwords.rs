@@ -12,6 +12,12 @@ impl Password {
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
+
+    /// The memory that it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.0.capacity()
+    }
 }
 
 impl From<String> for Password {

@@ -1,0 +1,75 @@
+"""Stored hashes that nobody could wait for: refused as any other, at once, and never begun."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import wire
+from bench import Bench
+from databases import User
+from services import Pair, Service, hashers, start_binary
+
+pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
+
+REFUSED = b'{"non_field_errors":["Unable to log in with provided credentials."]}'
+ARGON2 = "$cmx4cnNadW5EbjZOYjJtNVowSGdPUw$MGP7/AffOAGy4PN0pq5SACNnBOqCX/xmrOSQYgrZVBg"
+BCRYPT = "oFI5b5/4kOravIWYe0D0U.o74qe/nYyzpvqbqih7OAKGSzVAAcei2"
+# Django would run these for minutes or hours, or fill the memory.
+POISONED = {
+    "argon2-memory": f"argon2$argon2id$v=19$m=4194304,t=2,p=8{ARGON2}",
+    "argon2-passes": f"argon2$argon2id$v=19$m=102400,t=4294967295,p=8{ARGON2}",
+    "argon2-lanes": f"argon2$argon2d$v=19$m=4294967295,t=1,p=16777215{ARGON2}",
+    "bcrypt_sha256-cost": f"bcrypt_sha256$$2b$31${BCRYPT}",
+    "bcrypt-cost": f"bcrypt$$2b$31${BCRYPT}",
+    "scrypt-work-factor": "scrypt$1073741824$salt$8$1$hash",
+    "scrypt-parallelism": "scrypt$32768$salt$1$200000$hash",
+    "pbkdf2_sha256-iterations": "pbkdf2_sha256$2147483647$abcdefghijklmnopqrstuv$hash",
+    "pbkdf2_sha1-iterations": "pbkdf2_sha1$2147483647$abcdefghijklmnopqrstuv$hash",
+}
+# PostgreSQL's column holds 128 characters; SQLite's holds any.
+LONG = {
+    name: f"{name}$" + "x" * 10_000_000
+    for name in ("argon2", "bcrypt", "bcrypt_sha256", "scrypt", "md5", "pbkdf2_sha256", "unknown")
+} | {"dollars": "$" * 1_000_000, "bare": "\x7f" * 1_000_000}
+LISTED = hashers("PBKDF2", "PBKDF2SHA1", "Argon2", "BCryptSHA256", "BCrypt", "Scrypt", "MD5")
+
+
+def login(service: Service, name: str) -> tuple[int, bytes, float]:
+    """The answer to a login, and how long it took."""
+    body = json.dumps({"username": name, "password": "secret"}).encode()
+    head = b"POST /api-token-auth/ HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    began = time.monotonic()
+    with wire.Connection(service.address) as connection:
+        connection.send(head + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        answer = connection.receive(to_the_end=True)
+    return answer.status, answer.body, time.monotonic() - began
+
+
+def memory_of(service: Service) -> int:
+    """The most that it ever had in memory, in bytes."""
+    status = Path(f"/proc/{service.process.child.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def test_a_poisoned_hash_is_the_ordinary_no(bench: Bench, pair: Pair, kind: str) -> None:
+    stored = POISONED | (LONG if kind == "sqlite" else {})
+    database = bench.database(pair, kind)
+    database.reset([User(name, "secret", encoded) for name, encoded in stored.items()])
+    service = start_binary(pair, database.url, {"PBKDF2_ITERATIONS": 1000} | LISTED, bench.log("ours"))
+    before = memory_of(service)
+    try:
+        with ThreadPoolExecutor(4) as clients:
+            answers = dict(zip(stored, clients.map(lambda name: login(service, name), stored), strict=True))
+        for name, (status, body, seconds) in answers.items():
+            assert (status, body) == (400, REFUSED), name
+            assert seconds < 3, name
+        assert memory_of(service) < before + 160_000_000
+    finally:
+        service.stop()
+        database.close()
