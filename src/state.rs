@@ -110,7 +110,7 @@ pub fn hashers(settings: &Settings) -> Result<Hashers, StateError> {
         enabled.push(hasher);
     }
     let preferred =
-        *enabled.first().ok_or_else(|| StateError::Hasher("name at least one".to_owned()))?;
+        *enabled.first().ok_or_else(|| StateError::Hasher("name one or more".to_owned()))?;
     let version = settings.django_version;
     let mut defaults = Defaults::of_django((version.0, version.1)).ok_or_else(|| {
         StateError::Hasher("the hashers of DJANGO_VERSION are not known".to_owned())
