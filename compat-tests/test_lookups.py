@@ -37,7 +37,8 @@ def test_requests_that_wait_together_share_a_select(bench: Bench, pair: Pair, ki
             for connection in connections:
                 connection.send(SECRET)
         assert {connection.receive().status for connection in connections} == {200}
-        assert selects(bench, name) - before <= 8
+        # Some arrive only when the lock is gone already.
+        assert selects(bench, name) - before <= AT_ONCE / 8
     finally:
         for connection in connections:
             connection.socket.close()

@@ -1,6 +1,6 @@
 //! `django.contrib.auth.hashers`: the attributes that the hasher classes of a Django release have, and what follows.
 
-use super::Algorithm;
+use super::algorithm::Algorithm;
 use super::argon2::Argon2PasswordHasher;
 use super::base::PasswordHasher;
 use super::bcrypt::BCryptPasswordHasher;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 use super::base::Cost;
+use super::check::{Check, Reason};
+use super::passwords::{EncodedPassword, Password};
 use super::pbkdf2::Derivation;
-use super::{Check, EncodedPassword, Password, Reason};
 
 /// A check of one password against one stored hash.
 pub(super) struct DerivedCheck {

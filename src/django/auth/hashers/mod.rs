@@ -7,6 +7,7 @@ mod algorithm;
 mod argon2;
 mod base;
 mod bcrypt;
+mod check;
 mod defaults;
 mod derived;
 mod legacy;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 
 pub use algorithm::Algorithm;
 pub use base::{Cost, MakeError, Unhashable};
+pub use check::{Check, Reason};
 pub use defaults::{Defaults, default_iterations};
 pub use passwords::{EncodedPassword, Password};
 pub use plan::{Done, LANES, LaneTask, LaneWork, Outcome, Plan, Work, advance};
@@ -42,34 +44,6 @@ use whole::{Comparison, WholeCheck};
 const UNUSABLE_PASSWORD_PREFIX: char = '!';
 /// `UNUSABLE_PASSWORD_SUFFIX_LENGTH`.
 const UNUSABLE_PASSWORD_SUFFIX_LENGTH: usize = 40;
-/// The outcome of a password check. Only the log may tell the reasons apart: the client gets one answer for all.
-#[must_use]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Check {
-    /// The password is right.
-    Valid {
-        /// The stored hash is not what `make_password` would write today, and is to be replaced.
-        must_update: bool,
-    },
-    /// The password is refused.
-    Invalid(Reason),
-}
-
-/// Why a password was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// There is no such user.
-    NoSuchUser,
-    /// The stored hash is of another password.
-    WrongPassword,
-    /// The user was given no password (`set_unusable_password`).
-    Unusable,
-    /// The hash is of a hasher that `PASSWORD_HASHERS` does not list or this server does not know.
-    UnknownAlgorithm,
-    /// The hash is one that no password matches, or costs more than the [`Bounds`].
-    Corrupt,
-}
-
 /// `is_password_usable`.
 #[must_use]
 pub fn is_password_usable(encoded: &EncodedPassword) -> bool {

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use super::base::{Cost, Unhashable};
 use super::defaults::WholeHasher;
+use super::passwords::{EncodedPassword, Password};
 use super::pbkdf2::Derivation;
-use super::{EncodedPassword, Password};
 
 /// A hash of the preferred hasher.
 pub(super) enum NewHash {

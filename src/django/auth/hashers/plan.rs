@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use super::base::{Cost, Unhashable};
+use super::check::Check;
 use super::derived::{DerivedCheck, Judgement};
 use super::new_hash::NewHash;
+use super::passwords::{EncodedPassword, Password};
 use super::pbkdf2::{self, Derivation, Kernel, LANE_NANOSECONDS, Lane};
 use super::verification::Verification;
-use super::{Check, EncodedPassword, Password};
 
 pub use super::pbkdf2::LANES;
 

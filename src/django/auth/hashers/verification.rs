@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::base::{Cost, Unhashable};
+use super::check::Check;
 use super::derived::DerivedCheck;
+use super::passwords::Password;
 use super::whole::WholeCheck;
-use super::{Check, Password};
 
 /// A check of one password against one stored hash.
 pub(super) enum Verification {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::base::{Cost, Unhashable};
+use super::check::{Check, Reason};
 use super::defaults::WholeHasher;
 use super::new_hash::{NewHash, WholeHash};
-use super::{Check, EncodedPassword, Password, Reason};
+use super::passwords::{EncodedPassword, Password};
 
 /// A check of one password against one stored hash.
 pub(super) enum WholeCheck {

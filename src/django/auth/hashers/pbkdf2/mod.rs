@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 pub use self::lane::LANES;
 pub(super) use self::lane::{Kernel, LANE_NANOSECONDS, Lane, advance};
 use super::base::Cost;
-use super::{EncodedPassword, Password};
+use super::passwords::{EncodedPassword, Password};
 
 /// The block of both digests: HMAC hashes a longer password before it begins.
 const BLOCK_LENGTH: usize = 64;
