@@ -132,6 +132,15 @@ impl Database {
         ByTexts { one: format!("{select} = $1").into(), many: format!("{select} {many}").into() }
     }
 
+    /// A subquery: the values of a column in `from`, as the text of a JSON list.
+    #[must_use]
+    pub fn json_list(&self, column: &str, from: &str) -> String {
+        match self.connection.get_database_backend() {
+            DbBackend::Sqlite => format!("(SELECT json_group_array({column}) FROM {from})"),
+            _ => format!("COALESCE((SELECT CAST(json_agg({column}) AS text) FROM {from}), '[]')"),
+        }
+    }
+
     /// How many rows a statement changed. It must be one that does no harm when it is done twice.
     pub async fn execute(
         &self,

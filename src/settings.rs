@@ -13,6 +13,19 @@ mod values;
 
 pub use values::{Bind, DatabaseUrl, DjangoVersion, SettingValue};
 
+/// Headers that an answer has for its own sake: none of them can carry an identity.
+const RESERVED_HEADERS: [http::HeaderName; 9] = [
+    http::header::CACHE_CONTROL,
+    http::header::CONNECTION,
+    http::header::CONTENT_LENGTH,
+    http::header::CONTENT_TYPE,
+    http::header::DATE,
+    http::header::RETRY_AFTER,
+    http::header::TRANSFER_ENCODING,
+    http::header::WWW_AUTHENTICATE,
+    http::HeaderName::from_static("x-auth-error"),
+];
+
 /// A setting as it was written, before it is understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Raw {
@@ -100,6 +113,22 @@ settings! {
     SECRET_PATH secret_path: String = "/secret/";
     /// The path of the OpenAPI document.
     SCHEMA_PATH schema_path: String = "/api/schema/";
+    /// Answer a proxy's question whether a request may pass; see *Forward auth*.
+    FORWARD_AUTH forward_auth: bool = "false";
+    /// The path of these questions; any path below it is one too.
+    FORWARD_AUTH_PATH forward_auth_path: String = "/forward-auth/";
+    /// The header with the user's name.
+    FORWARD_AUTH_USER_HEADER forward_auth_user_header: Option<String> = "X-Auth-User";
+    /// The header with the user's primary key; this and the next three: `None`: not sent.
+    FORWARD_AUTH_USER_ID_HEADER forward_auth_user_id_header: Option<String> = "X-Auth-User-Id";
+    /// The header with the user's e-mail address.
+    FORWARD_AUTH_EMAIL_HEADER forward_auth_email_header: Option<String> = "None";
+    /// The header with `true` for staff and `false` for others.
+    FORWARD_AUTH_STAFF_HEADER forward_auth_staff_header: Option<String> = "None";
+    /// The header with the names of the user's groups, with commas between them.
+    FORWARD_AUTH_GROUPS_HEADER forward_auth_groups_header: Option<String> = "None";
+    /// Answer 403 with the status in `X-Auth-Error` where nginx would take the status for a fault of its own and answer 500.
+    FORWARD_AUTH_NGINX forward_auth_nginx: bool = "false";
     /// The Django beside this service, 4.2 to 6.1: the defaults of its password hashers are ours.
     DJANGO_VERSION django_version: DjangoVersion = "6.1";
     /// Hashers in use, by Django's class paths; new hashes take the first one. Any of Django's, also those of md5 and sha1 that Django 5.1 removed.
@@ -224,6 +253,26 @@ impl Settings {
             let is_free = !others.into_iter().any(|(_, other)| other == path);
             check(name, is_free, "another view has this path; choose another one");
         }
+        let forward = &self.forward_auth_path;
+        let is_folder = forward.len() > 2 && forward.starts_with('/') && forward.ends_with('/');
+        check("FORWARD_AUTH_PATH", is_folder, "write a path such as /forward-auth/");
+        let is_free =
+            !self.forward_auth || !paths.iter().any(|(_, path)| path.starts_with(forward));
+        check(
+            "FORWARD_AUTH_PATH",
+            is_free,
+            "a view stands on or below this path; choose another one",
+        );
+        let headers = self.forward_auth_headers();
+        for (at, (setting, name)) in headers.iter().enumerate() {
+            let Some(name) = name else { continue };
+            let is_free = !headers.iter().take(at).any(|(_, other)| {
+                other.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(name))
+            });
+            check(setting, is_free, "another header has this name; choose another one");
+            let is_name = name.parse().is_ok_and(|name| !RESERVED_HEADERS.contains(&name));
+            check(setting, is_name, "write a header's name such as X-Auth-User, or None");
+        }
         let is_header = |value: &str| http::HeaderValue::from_str(value).is_ok();
         let unset = String::new();
         for (name, value) in [
@@ -261,6 +310,17 @@ impl Settings {
         let [name, secure] = self.secure_proxy_ssl_header.as_slice() else { return None };
         let name = name.strip_prefix("HTTP_")?.replace('_', "-").to_ascii_lowercase();
         Some((name.parse().ok()?, secure))
+    }
+
+    /// The settings of the headers of forward auth, and the names in them.
+    fn forward_auth_headers(&self) -> [(&'static str, Option<&String>); 5] {
+        [
+            ("FORWARD_AUTH_USER_HEADER", self.forward_auth_user_header.as_ref()),
+            ("FORWARD_AUTH_USER_ID_HEADER", self.forward_auth_user_id_header.as_ref()),
+            ("FORWARD_AUTH_EMAIL_HEADER", self.forward_auth_email_header.as_ref()),
+            ("FORWARD_AUTH_STAFF_HEADER", self.forward_auth_staff_header.as_ref()),
+            ("FORWARD_AUTH_GROUPS_HEADER", self.forward_auth_groups_header.as_ref()),
+        ]
     }
 
     /// Name and value of each setting, secrets left out.

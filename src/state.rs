@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::db::Database;
 use crate::django::auth::hashers::{Algorithm, Bounds, Cost, Defaults, Hashers};
 use crate::django::auth::hashing_pool::{HashingPool, Limits};
-use crate::django::auth::models::UserModel;
+use crate::django::auth::models::{Fetch, UserModel};
 use crate::django::utils::crypto::RandomSource;
 use crate::rest_framework::authtoken::lookups::Lookups;
 use crate::rest_framework::authtoken::models::TokenModel;
@@ -56,7 +56,7 @@ impl State {
         let hashing_pool =
             HashingPool::new(&hashers, random, limits).map_err(StateError::Threads)?;
         let users = UserModel::default();
-        let tokens = TokenModel::new(&users, &database);
+        let tokens = TokenModel::new(&users, fetch(&settings), &database);
         Ok(Self {
             lookups: Lookups::start(tokens.clone(), database.clone()),
             tokens,
@@ -74,6 +74,15 @@ impl State {
 #[expect(clippy::disallowed_methods, reason = "the one clock that State hands out")]
 fn system_time() -> DateTime<Utc> {
     Utc::now()
+}
+
+/// Forward auth tells more of a user than the other views ask for.
+fn fetch(settings: &Settings) -> Fetch {
+    match &settings.forward_auth_groups_header {
+        _ if !settings.forward_auth => Fetch::User,
+        None => Fetch::Profile,
+        Some(_) => Fetch::Groups,
+    }
 }
 
 /// What keeps a state from being made.

@@ -9,6 +9,7 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Result};
 use crate::django::defaults;
 use crate::django::http::request::path_info;
 use crate::django::middleware::{CommonMiddleware, SecurityMiddleware, XFrameOptionsMiddleware};
+use crate::forward_auth::ForwardAuth;
 use crate::openapi::{self, Schema};
 use crate::rest_framework::authtoken::views::ObtainAuthToken;
 use crate::rest_framework::views::ViewEndpoint;
@@ -40,7 +41,26 @@ pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response
     let resolver = Resolver { urlpatterns }.with(CatchPanic::new().with_handler(contain));
     let views = XFrameOptionsMiddleware::new(resolver, &settings);
     let common = CommonMiddleware::new(views, Arc::clone(&settings), paths);
-    Ok(SecurityMiddleware::new(common, &settings))
+    let questions = settings.forward_auth.then(|| ForwardAuth::new(Arc::clone(state)));
+    Ok(SecurityMiddleware::new(Questions { questions, site: common }, &settings))
+}
+
+/// Forward auth stands before the rules of Django's paths and hosts: a proxy asks about other
+/// sites' hosts, under paths that may end in anything.
+struct Questions<E> {
+    questions: Option<ForwardAuth>,
+    site: E,
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Questions<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        match &self.questions {
+            Some(view) if view.is_asked(request.uri().path()) => Ok(view.dispatch(&request).await),
+            _ => self.site.call(request).await,
+        }
+    }
 }
 
 /// A panic is a fault of ours; the panic hook has printed it. The client gets Django's 500.

@@ -15,13 +15,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 django.setup()
 
 from django.contrib.auth.hashers import check_password, make_password  # noqa: E402
-from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.auth.models import Group, User  # noqa: E402
 from django.db import connection  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
 
 def create_user(username, password, **fields):
     return User.objects.create_user(username, password=password, **fields).pk
+
+
+def join_groups(username, names):
+    user = User.objects.get(username=username)
+    user.groups.set([Group.objects.get_or_create(name=name)[0] for name in names])
 
 
 def create_superuser(username, password):
@@ -73,7 +78,7 @@ def encode(password, hasher="default"):
 ORDERS = {
     order.__name__: order
     for order in (
-        create_user, create_superuser, set_password, update_user, delete_user, user,
+        create_user, join_groups, create_superuser, set_password, update_user, delete_user, user,
         create_token, delete_token, tokens, verify, encode,
     )
 }  # fmt: skip

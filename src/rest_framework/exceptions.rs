@@ -19,6 +19,8 @@ pub enum APIException {
     AuthenticationFailed(&'static str),
     /// 401: the view wants a user and the request has none.
     NotAuthenticated,
+    /// 403: the view wants another user.
+    PermissionDenied,
     /// 404 as JSON: `?format=` names no renderer of the view.
     NotFound,
     /// 405 with the method as the client sent it.
@@ -57,6 +59,7 @@ impl APIException {
         match self {
             Self::ParseError(_) | Self::ValidationError(_) | Self::SuspiciousOperation(_) => 400,
             Self::AuthenticationFailed(_) | Self::NotAuthenticated => 401,
+            Self::PermissionDenied => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::NotAcceptable => 406,
@@ -78,6 +81,7 @@ impl APIException {
             Self::ParseError(text) => text.as_str(),
             Self::AuthenticationFailed(text) => text,
             Self::NotAuthenticated => "Authentication credentials were not provided.",
+            Self::PermissionDenied => "You do not have permission to perform this action.",
             Self::NotFound => "Not found.",
             Self::MethodNotAllowed(method) => {
                 return Some(detail(&format!("Method \"{method}\" not allowed.")));

@@ -8,6 +8,8 @@ use crate::django::auth::models::User;
 pub enum Permission {
     /// `IsAuthenticated`.
     IsAuthenticated,
+    /// `IsAdminUser`: staff. Only for views whose users come with their profile.
+    IsAdminUser,
 }
 
 impl Permission {
@@ -16,19 +18,20 @@ impl Permission {
     pub fn has_permission(self, user: Option<&User>) -> bool {
         match self {
             Self::IsAuthenticated => user.is_some(),
+            Self::IsAdminUser => {
+                user.and_then(|user| user.profile.as_ref()).is_some_and(|profile| profile.is_staff)
+            }
         }
     }
 }
 
-/// `APIView.check_permissions`. None of the permissions so far refuses a user, so a refusal is
-/// always `NotAuthenticated`.
+/// `APIView.check_permissions`, and `permission_denied` for the first one that refuses.
 pub fn check_permissions(
     permissions: &[Permission],
     user: Option<&User>,
 ) -> Result<(), APIException> {
     if permissions.iter().all(|permission| permission.has_permission(user)) {
-        Ok(())
-    } else {
-        Err(APIException::NotAuthenticated)
+        return Ok(());
     }
+    Err(user.map_or(APIException::NotAuthenticated, |_| APIException::PermissionDenied))
 }

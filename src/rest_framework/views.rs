@@ -196,14 +196,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         accepted: Accepted,
         page: &Page,
     ) -> poem::Response {
-        match exception {
-            APIException::ServerError(source) => tracing::error!(%source, "server error"),
-            APIException::ServiceUnavailable(source) => {
-                tracing::error!(%source, "service unavailable");
-            }
-            APIException::SuspiciousOperation(reason) => tracing::warn!(reason, "bad request"),
-            _ => {}
-        }
+        report(exception);
         let Some(data) = exception.detail() else {
             return match exception {
                 APIException::ServerError(_) => defaults::server_error(),
@@ -211,14 +204,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             };
         };
         let status = poem::error::ResponseError::status(exception);
-        let extra = match exception {
-            APIException::AuthenticationFailed(_) | APIException::NotAuthenticated => {
-                let class = self.view.authentication.first();
-                class.map(|class| (header::WWW_AUTHENTICATE, class.authenticate_header()))
-            }
-            APIException::ServiceUnavailable(_) => Some((header::RETRY_AFTER, RETRY_AFTER)),
-            _ => None,
-        };
+        let extra = extra_header(&self.view, exception);
         self.finalize_response(status, &data, extra, accepted, page)
     }
 
@@ -268,6 +254,31 @@ impl<H: Endpoint> Endpoint for ViewEndpoint<H> {
 
     async fn call(&self, request: Request) -> poem::Result<poem::Response> {
         Ok(self.dispatch(request).await)
+    }
+}
+
+/// The log's part of `exception_handler`.
+pub(crate) fn report(exception: &APIException) {
+    match exception {
+        APIException::ServerError(source) => tracing::error!(%source, "server error"),
+        APIException::ServiceUnavailable(source) => tracing::error!(%source, "service unavailable"),
+        APIException::SuspiciousOperation(reason) => tracing::warn!(reason, "bad request"),
+        _ => {}
+    }
+}
+
+/// The header that goes with the answer to an exception.
+pub(crate) fn extra_header(
+    view: &View,
+    exception: &APIException,
+) -> Option<(header::HeaderName, &'static str)> {
+    match exception {
+        APIException::AuthenticationFailed(_) | APIException::NotAuthenticated => {
+            let class = view.authentication.first();
+            class.map(|class| (header::WWW_AUTHENTICATE, class.authenticate_header()))
+        }
+        APIException::ServiceUnavailable(_) => Some((header::RETRY_AFTER, RETRY_AFTER)),
+        _ => None,
     }
 }
 

@@ -4,10 +4,11 @@ from django.conf import settings
 from django.urls import path
 from rest_framework.authtoken.views import obtain_auth_token
 
-from project.views import secret
+from project.views import secret, staff
 
 urlpatterns = [
     path("secret/", secret),
+    path("staff/", staff),
     path("api-token-auth/", obtain_auth_token),
 ]
 if not settings.BARE:

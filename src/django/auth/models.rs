@@ -3,6 +3,8 @@
 //! A custom user model is another table, login column and key type, so the statements are
 //! made from names, once, and the key travels as text.
 
+use std::sync::Arc;
+
 use sea_orm::{DbErr, QueryResult};
 
 use super::hashers::EncodedPassword;
@@ -17,6 +19,30 @@ pub struct User {
     pub username: String,
     /// `User.is_active`.
     pub is_active: bool,
+    /// What else was asked for: see [`Fetch`].
+    pub profile: Option<Arc<Profile>>,
+}
+
+/// What a proxy may be told of a user beside the name.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// `User.email`.
+    pub email: String,
+    /// `User.is_staff`.
+    pub is_staff: bool,
+    /// The names of `User.groups`, sorted; empty where they are not fetched.
+    pub groups: Vec<String>,
+}
+
+/// How much of a user a look-up fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetch {
+    /// What authentication needs.
+    User,
+    /// The profile too, without the groups.
+    Profile,
+    /// The profile and the groups, which are a subquery.
+    Groups,
 }
 
 /// A user and the stored hash that a login is checked against.
@@ -97,7 +123,44 @@ impl User {
             pk: row.try_get("", "pk")?,
             username: row.try_get("", "username")?,
             is_active: row.try_get("", "is_active")?,
+            profile: None,
         })
+    }
+}
+
+impl Fetch {
+    /// The columns to add to those of the user `u`, each with a comma before it.
+    pub(crate) fn columns(self, users: &UserModel, database: &Database) -> String {
+        let profile = r#", CAST(u."email" AS text) AS email, u."is_staff" AS is_staff"#;
+        let UserModel { table, pk, .. } = users;
+        let groups = database.json_list(
+            r#"g."name""#,
+            &format!(
+                r#""auth_group" g INNER JOIN "{table}_groups" m ON m."group_id" = g."id" WHERE m."user_id" = u."{pk}""#
+            ),
+        );
+        match self {
+            Self::User => String::new(),
+            Self::Profile => profile.to_owned(),
+            Self::Groups => format!("{profile}, {groups} AS groups"),
+        }
+    }
+
+    /// The profile in a row with these columns.
+    pub(crate) fn profile(self, row: &QueryResult) -> Result<Option<Arc<Profile>>, DbErr> {
+        let groups = match self {
+            Self::User => return Ok(None),
+            Self::Profile => Vec::new(),
+            Self::Groups => {
+                let list: String = row.try_get("", "groups")?;
+                let mut names: Vec<String> = serde_json::from_str(&list)
+                    .map_err(|_| DbErr::Type("the groups are no list of texts".to_owned()))?;
+                names.sort();
+                names
+            }
+        };
+        let email = row.try_get("", "email")?;
+        Ok(Some(Arc::new(Profile { email, is_staff: row.try_get("", "is_staff")?, groups })))
     }
 }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 
 use crate::db::{ByTexts, Database, DatabaseError, Kept};
-use crate::django::auth::models::{Credentials, User, UserModel};
+use crate::django::auth::models::{Credentials, Fetch, User, UserModel};
 use crate::django::utils::crypto::RandomSource;
 
 /// How often `get_or_create` looks again after another login took the place of its row.
@@ -17,24 +17,27 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug, Clone)]
 pub struct TokenModel {
     for_keys: ByTexts,
+    fetch: Fetch,
     for_user: String,
     insert: String,
     delete: String,
 }
 
 impl TokenModel {
-    /// For the tokens of `users`.
+    /// For the tokens of `users`, of whom a look-up answers as much as `fetch` says.
     #[must_use]
-    pub fn new(users: &UserModel, database: &Database) -> Self {
+    pub fn new(users: &UserModel, fetch: Fetch, database: &Database) -> Self {
         let UserModel { table, pk, pk_type, username_field, .. } = users;
         // Columns are cast, so that a migration which makes one longer does not change the type of
         // a statement that PostgreSQL has prepared.
         // The user must still be the one whose password was verified.
         let verified =
             format!(r#"u."{pk}" = CAST($1 AS {pk_type}) AND u."password" = $2 AND u."is_active""#);
+        let further = fetch.columns(users, database);
         Self {
+            fetch,
             for_keys: database.by_texts(&format!(
-                r#"SELECT CAST(t."key" AS text) AS key, CAST(u."{pk}" AS text) AS pk, CAST(u."{username_field}" AS text) AS username, u."is_active" AS is_active FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key""#
+                r#"SELECT CAST(t."key" AS text) AS key, CAST(u."{pk}" AS text) AS pk, CAST(u."{username_field}" AS text) AS username, u."is_active" AS is_active{further} FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key""#
             )),
             for_user: format!(
                 r#"SELECT CAST(t."key" AS text) AS key FROM "{table}" u LEFT JOIN "authtoken_token" t ON t."user_id" = u."{pk}" WHERE {verified}"#
@@ -55,7 +58,10 @@ impl TokenModel {
         keys: &[&str],
     ) -> Result<HashMap<String, User>, DatabaseError> {
         let rows = connection.query_texts(&self.for_keys, keys).await?;
-        let user = |row: &QueryResult| Ok((row.try_get("", "key")?, User::from_row(row)?));
+        let user = |row: &QueryResult| {
+            let user = User { profile: self.fetch.profile(row)?, ..User::from_row(row)? };
+            Ok((row.try_get("", "key")?, user))
+        };
         rows.iter().map(user).collect::<Result<_, DbErr>>().map_err(DatabaseError::from)
     }
 
