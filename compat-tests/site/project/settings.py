@@ -2,7 +2,8 @@
 
 The environment says what differs from run to run:
 DATABASE_URL   where the rows are (`postgres://…` or `sqlite:////absolute/path`)
-SITE_SETTINGS  a JSON object of further settings, Django's names; PBKDF2_ITERATIONS is ours
+SITE_SETTINGS  a JSON object of further settings, Django's names; PBKDF2_ITERATIONS is ours,
+               CONN_MAX_AGE is the database's
 SITE_APPS      `bare` leaves out admin, sessions and messages
 """
 
@@ -98,6 +99,7 @@ TEMPLATES = [
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]}
 
 OVERRIDES = json.loads(os.environ.get("SITE_SETTINGS", "{}"))
+DATABASES["default"]["CONN_MAX_AGE"] = OVERRIDES.pop("CONN_MAX_AGE", 0)
 ITERATIONS = OVERRIDES.pop("PBKDF2_ITERATIONS", None)
 PASSWORD_HASHERS = OVERRIDES.pop("PASSWORD_HASHERS", global_settings.PASSWORD_HASHERS)
 if ITERATIONS is not None:
