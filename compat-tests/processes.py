@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,19 @@ class StartError(Exception):
     """A service did not come up; the text holds the end of its log."""
 
 
+def handing_over(listen: socket.socket | None) -> list[str]:
+    """What stands before a command that takes over a listening socket, as systemd does it."""
+    if listen is None:
+        return []
+    hand_over = "import os, sys; os.dup2(int(sys.argv[1]), 3);"
+    hand_over += (
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    return [sys.executable, "-c", hand_over, str(listen.fileno())]
+
+
 class Process:
-    """A service with its log in a file."""
+    """A service with its log in a file; `listen` is a socket that it takes over."""
 
     def __init__(
         self,
@@ -29,18 +41,20 @@ class Process:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         user: str | None = None,
+        listen: socket.socket | None = None,
     ) -> None:
         self.log = log
         self.name = Path(argv[0]).name
         with log.open("ab") as output:
             self.child = subprocess.Popen(
-                [str(part) for part in argv],
+                [*handing_over(listen), *(str(part) for part in argv)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=None if env is None else dict(env),
                 cwd=cwd,
                 user=user,
+                pass_fds=(listen.fileno(),) if listen else (),
                 start_new_session=True,
             )
         RUNNING.append(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -167,14 +168,20 @@ def our_env(url: str, **env: str) -> dict[str, str]:
 
 
 def start_binary(
-    pair: Pair, url: str, settings: Mapping[str, Any], log: Path, *arguments: str, **env: str
+    pair: Pair,
+    url: str,
+    settings: Mapping[str, Any],
+    log: Path,
+    *arguments: str,
+    listen: socket.socket | None = None,
+    **env: str,
 ) -> Service:
     """Our service with the same settings, told which Django stands beside it."""
     told = {"ALLOWED_HOSTS": ["*"], "DJANGO_VERSION": pair.django} | dict(settings)
     file = log.with_suffix(".toml")
     file.write_text(toml(told))
     argv: list[str | Path] = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file, *arguments]
-    return listening(Process(argv, log=log, env=our_env(url, **env)))
+    return listening(Process(argv, log=log, env=our_env(url, **env), listen=listen))
 
 
 def run_binary(*argv: str | Path, url: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:

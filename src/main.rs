@@ -1,18 +1,18 @@
 //! The process: reads the command line and hands over to a command.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use drf_authtoken::db::{Database, Missing};
 use drf_authtoken::management::{
-    CommandError, changepassword, check, createsuperuser, demo, drf_create_token, migrate, openapi,
-    serve,
+    CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
+    migrate, openapi, serve,
 };
-use drf_authtoken::settings::{SettingError, SettingValue, Settings};
+use drf_authtoken::settings::{Mistake, SettingValue, Settings};
 use drf_authtoken::state::{self, State};
-use tracing_subscriber::EnvFilter;
+use poem::Addr;
 
 /// The token-auth endpoints of a Django REST framework site, on the site's own database.
 #[derive(Parser)]
@@ -82,7 +82,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
-    let settings = match read_settings(&line) {
+    let (file, flags) = (line.settings, flags(&line.command));
+    let read = move || Settings::load(file.as_deref(), &flags, further);
+    let settings = match read() {
         Ok(settings) => settings,
         Err(errors) => {
             for error in errors {
@@ -91,9 +93,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let mut log = Log::start(&settings);
+    let reload = move || log.reload(read());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(line.command, settings)),
+        Ok(runtime) => runtime.block_on(run(line.command, settings, reload)),
         Err(error) => Err(CommandError::from(error)),
     };
     match outcome {
@@ -119,33 +123,30 @@ fn flags(command: &Command) -> Vec<(&'static str, String)> {
     }
 }
 
-/// The settings, once everything in them is understood. From here on there is a log.
-fn read_settings(line: &CommandLine) -> Result<Settings, Vec<SettingError>> {
-    let further = |settings: &Settings| {
-        let hashers = state::hashers(settings).err().map(|error| error.to_string());
-        let filter = EnvFilter::try_new(&settings.log_level).err().map(|error| error.to_string());
-        let mistakes = [("PASSWORD_HASHERS", hashers), ("LOG_LEVEL", filter)];
-        mistakes.into_iter().filter_map(|(name, remedy)| Some((name, remedy?))).collect()
-    };
-    let settings = Settings::load(line.settings.as_deref(), &flags(&line.command), further)?;
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&settings.log_level));
-    log.with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
-    Ok(settings)
+/// The rules that the settings themselves do not know.
+fn further(settings: &Settings) -> Vec<Mistake> {
+    let hashers = state::hashers(settings).err();
+    let hashers = hashers.map(|error| ("PASSWORD_HASHERS", error.to_string()));
+    hashers.into_iter().chain(log::mistake(settings)).collect()
 }
 
-async fn run(command: Command, settings: Settings) -> Result<(), CommandError> {
+async fn run(
+    command: Command,
+    settings: Settings,
+    reload: impl FnMut() + Send + 'static,
+) -> Result<(), CommandError> {
     let out = &mut io::stdout();
     match command {
         Command::Openapi => openapi::run(&settings, out),
-        Command::Demo { .. } => demo::run(settings, out).await,
+        Command::Demo { .. } => demo::run(settings, reload, out).await,
         Command::Migrate => migrate::run(&connect(&settings, Missing::Create).await?, out).await,
         Command::Serve { .. } => {
             let database = connect(&settings, Missing::Refuse).await?;
-            let ready = |address| {
+            let ready = |address: &Addr| {
                 // Whoever started the service waits for this line.
-                let _ = writeln!(io::stderr(), "Listening at: http://{address}");
+                let _ = writeln!(io::stderr(), "Listening at: {}", serve::shown(address));
             };
-            serve::run(settings, database, ready).await
+            serve::run(settings, database, reload, ready).await
         }
         Command::Check => {
             let database = connect(&settings, Missing::Refuse).await?;

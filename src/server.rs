@@ -7,16 +7,18 @@
 //! whose version is still open to guess is covered by no timer of hyper's.
 
 mod framing;
+mod listener;
 mod progress;
 #[cfg(test)]
 mod tests;
 mod watched;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Incoming};
@@ -28,16 +30,23 @@ use poem::http::uri::Scheme;
 use poem::http::{HeaderValue, StatusCode};
 use poem::middleware::CatchPanic;
 use poem::web::{LocalAddr, RemoteAddr};
-use poem::{Endpoint, EndpointExt, Request, Response};
-use tokio::net::{TcpListener, TcpStream};
+use poem::{Addr, Endpoint, EndpointExt, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+pub use listener::Listener;
+
+use listener::Client;
 use progress::{Answer, Progress};
 use watched::Watched;
 
 /// How long the loop rests when `accept` fails, which is mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Whoever connects to a Unix socket has no address.
+pub const UNIX_CLIENT: Addr = Addr::Custom("unix", Cow::Borrowed(""));
 
 /// What one client may take, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +63,9 @@ pub struct Limits {
     pub max_connections: usize,
     /// Bytes of a request head. Its lines are at most 100, which is hyper's bound and gunicorn's.
     pub max_header_bytes: usize,
+    /// How long a connection that is idle when the listener closes may still bring a request, which is answered and
+    /// closes it: a proxy cannot know that the connection which it is about to use is one that ends.
+    pub idle_grace: Duration,
     /// How long requests in flight may take after the shutdown signal.
     pub shutdown_grace: Duration,
 }
@@ -66,33 +78,50 @@ pub struct Drained {
     pub cut_off: usize,
 }
 
-/// Serves until `shutdown` resolves, then lets the requests in flight finish. `server_error` answers a panic.
+/// Serves until `shutdown` resolves, then goes on for the delay that it resolves to, closing each connection with its
+/// answer, and at last lets the requests in flight finish. `server_error` answers a panic.
+///
+/// A listener that is inherited is left at once: who connects now waits in its backlog for the next process.
 pub async fn serve<E>(
-    listener: TcpListener,
+    listener: Listener,
     endpoint: E,
     limits: Limits,
     server_error: fn() -> Response,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Option<Duration>>,
 ) -> io::Result<Drained>
 where
     E: Endpoint<Output = Response> + 'static,
 {
     let endpoint = endpoint.with(CatchPanic::new().with_handler(move |_| server_error()));
-    let server =
-        Arc::new(Server { http: http(limits), endpoint, limits, address: listener.local_addr()? });
+    let address = listener.local_addr()?;
+    let is_leaving = AtomicBool::new(false);
+    let server = Arc::new(Server { http: http(limits), endpoint, limits, address, is_leaving });
     let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let (stop, stopped) = watch::channel(());
     let (mut connections, mut backoff) = (JoinSet::new(), Backoff::default());
-    let mut shutdown = pin!(shutdown);
+    let (mut shutdown, mut delay) = (pin!(shutdown), pin!(tokio::time::sleep(Duration::MAX)));
     loop {
+        let is_leaving = server.is_leaving.load(Ordering::Relaxed);
         tokio::select! {
-            () = &mut shutdown => break,
+            wanted = &mut shutdown, if !is_leaving => {
+                server.is_leaving.store(true, Ordering::Relaxed);
+                match wanted.filter(|_| !listener.is_inherited) {
+                    Some(wanted) => delay.as_mut().reset(Instant::now() + wanted),
+                    None => break,
+                }
+            },
+            () = &mut delay, if is_leaving => break,
             Some(ended) = connections.join_next() => report(ended),
             (permit, accepted) = accept(&listener, &permits) => match accepted {
-                Ok((socket, client)) => {
+                Ok(client) => {
                     backoff = Backoff::default();
-                    let server = Arc::clone(&server);
-                    connections.spawn(server.connection(socket, client, stopped.clone(), permit));
+                    let (server, stopped) = (Arc::clone(&server), stopped.clone());
+                    match client {
+                        Client::Tcp(socket, client) => connections
+                            .spawn(server.connection(socket, client.into(), stopped, permit)),
+                        Client::Unix(socket) => connections
+                            .spawn(server.connection(socket, UNIX_CLIENT, stopped, permit)),
+                    };
                 }
                 Err(error) => backoff.rest(&error).await,
             },
@@ -112,9 +141,9 @@ fn http(limits: Limits) -> http1::Builder {
 
 /// The next client, when there is room for it.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     permits: &Arc<Semaphore>,
-) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
+) -> (Option<OwnedSemaphorePermit>, io::Result<Client>) {
     // The semaphore is never closed, so there always is a permit.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     (permit, listener.accept().await)
@@ -167,23 +196,23 @@ struct Server<E> {
     http: http1::Builder,
     endpoint: E,
     limits: Limits,
-    address: SocketAddr,
+    address: Addr,
+    /// Whether each answer is the last of its connection.
+    is_leaving: AtomicBool,
 }
 
 impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     /// A connection's life. `_permit` is its place among `max_connections`.
     async fn connection(
         self: Arc<Self>,
-        socket: TcpStream,
-        client: SocketAddr,
+        socket: impl AsyncRead + AsyncWrite + Unpin,
+        client: Addr,
         mut stopped: watch::Receiver<()>,
         _permit: Option<OwnedSemaphorePermit>,
     ) {
-        // Fails only for a socket that is closed already, which the next read tells.
-        let _ = socket.set_nodelay(true);
         let progress = Arc::new(Progress::default());
         let io = TokioIo::new(Watched::new(socket, Arc::clone(&progress), self.limits));
-        let service = service_fn(|request| self.answer(request, client, &progress));
+        let service = service_fn(|request| self.answer(request, client.clone(), &progress));
         let mut connection = pin!(self.http.serve_connection(io, service));
         tokio::select! {
             // First, so that a request which has arrived counts as one in flight.
@@ -191,7 +220,13 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             ended = &mut connection => return trace(ended),
             _ = stopped.changed() => {}
         }
-        // Who is idle, or has sent but a part of a head, is left here.
+        // A request that is on its way is answered, and is the last.
+        tokio::select! {
+            biased;
+            ended = &mut connection => return trace(ended),
+            () = tokio::time::sleep(self.limits.idle_grace) => {}
+        }
+        // Who is still idle, or has sent but a part of a head, is left here.
         if progress.is_answering() {
             connection.as_mut().graceful_shutdown();
             trace(connection.await);
@@ -202,7 +237,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     fn answer(
         &self,
         request: hyper::Request<Incoming>,
-        client: SocketAddr,
+        client: Addr,
         progress: &Arc<Progress>,
     ) -> impl Future<
         Output = Result<
@@ -212,7 +247,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
     > {
         let length = request.body().size_hint().exact();
         let (answering, acceptable) = progress.begin(length);
-        let addresses = (LocalAddr(self.address.into()), RemoteAddr(client.into()));
+        let addresses = (LocalAddr(self.address.clone()), RemoteAddr(client));
         async move {
             let mut response = if acceptable {
                 let (local, remote) = addresses;
@@ -222,7 +257,7 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
             } else {
                 bad_request()
             };
-            if length.is_none() || !acceptable {
+            if length.is_none() || !acceptable || self.is_leaving.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let response = hyper::Response::from(response);

@@ -91,7 +91,7 @@ macro_rules! settings {
 settings! {
     /// The database, as dj-database-url reads it: `postgres://user:password@host:port/name`, `sqlite:///relative/path`, `sqlite:////absolute/path`.
     DATABASE_URL database_url: DatabaseUrl = "sqlite:///db.sqlite3";
-    /// Address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on, port 0 takes a free one; or `unix:PATH`. A socket that systemd hands over comes first.
     BIND bind: Bind = "127.0.0.1:8000";
     /// Host names that are served, in Django's grammar; empty: localhost names only, as Django with DEBUG on.
     ALLOWED_HOSTS allowed_hosts: Vec<String> = "";
@@ -177,10 +177,14 @@ settings! {
     BODY_TIMEOUT body_timeout: Duration = "30";
     /// Open connections at most; more wait to be accepted.
     MAX_CONNECTIONS max_connections: usize = "4096";
-    /// Seconds that requests in flight get after SIGTERM or SIGINT.
+    /// Seconds that requests in flight get at the end.
     GRACEFUL_TIMEOUT graceful_timeout: Duration = "30";
-    /// What is logged: error, warn, info, debug, or a filter of the tracing crate.
+    /// Seconds after SIGTERM in which `/readyz` is 503 already, and new connections are still served; `None`: they are refused at once.
+    SHUTDOWN_DELAY shutdown_delay: Option<Duration> = "None";
+    /// What is logged: error, warn, info, debug, or a filter of the tracing crate; SIGHUP reads it anew.
     LOG_LEVEL log_level: String = "info";
+    /// Write the log as JSON, an object a line.
+    LOG_JSON log_json: bool = "false";
 }
 
 impl Settings {

@@ -1,7 +1,9 @@
 //! `demo`: the main job on a SQLite file, with a user to try it.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use poem::Addr;
 
 use super::{CommandError, createsuperuser, migrate, serve};
 use crate::db::{Database, Missing};
@@ -16,7 +18,11 @@ const USERNAME: &str = "demo";
 const PASSWORD_LENGTH: usize = 16;
 
 /// Makes what is missing of the file and the user, and serves.
-pub async fn run(settings: Settings, out: &mut impl Write) -> Result<(), CommandError> {
+pub async fn run(
+    settings: Settings,
+    reload: impl FnMut() + Send + 'static,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
     let DatabaseUrl::Sqlite(file) = settings.database_url.clone() else {
         return Err(CommandError::new("demo works on a SQLite file; take `serve` for PostgreSQL"));
     };
@@ -34,7 +40,7 @@ pub async fn run(settings: Settings, out: &mut impl Write) -> Result<(), Command
     let token = token_of(&state, &user).await?;
     drop(state);
     let mut told = Ok(());
-    serve::run(settings.clone(), database, |address| {
+    serve::run(settings.clone(), database, reload, |address| {
         told = tell(out, &settings, &file, address, password.as_deref(), &token);
     })
     .await?;
@@ -65,11 +71,11 @@ fn tell(
     out: &mut impl Write,
     settings: &Settings,
     file: &str,
-    address: SocketAddr,
+    address: &Addr,
     password: Option<&str>,
     token: &str,
 ) -> std::io::Result<()> {
-    let site = format!("http://{}", reachable(address));
+    let site = reachable(address);
     let Settings { login_path, secret_path, schema_path, .. } = settings;
     match password {
         Some(password) => {
@@ -94,13 +100,19 @@ fn tell(
     out.flush()
 }
 
-/// An address that a client here can name: the one that stands for all is none.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+/// The site's URL as curl takes it. The address that stands for all is none to connect to.
+fn reachable(address: &Addr) -> String {
+    let Some(mut address) = address.as_socket_addr().copied() else {
+        return format!(
+            "--unix-socket {} http://localhost",
+            serve::shown(address).replacen("unix:", "", 1)
+        );
+    };
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    address
+    format!("http://{address}")
 }

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod drf_create_token;
 mod getuser;
 mod introspection;
+pub mod log;
 pub mod migrate;
 pub mod openapi;
 pub mod serve;

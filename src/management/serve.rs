@@ -1,45 +1,91 @@
 //! `serve`, also called `runserver`: the service itself.
 
-use std::net::SocketAddr;
+use std::path::Path;
+use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
+use poem::Addr;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CommandError, check};
 use crate::db::Database;
 use crate::django::defaults;
-use crate::server::{self, Limits};
-use crate::settings::Settings;
+use crate::server::{self, Limits, Listener};
+use crate::settings::{Bind, SettingValue, Settings};
 use crate::state::State;
 use crate::urls;
 
 /// Bytes of a request head: gunicorn allows 8 KiB a line, and nginx sends 32 KiB by default.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
+/// Enough for a request that was sent before its proxy saw the listener close.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
+
 /// Checks the tables, listens, and serves until SIGTERM or SIGINT. `ready` runs when
-/// connections are accepted.
+/// connections are accepted, `reload` at each SIGHUP.
 pub async fn run(
     settings: Settings,
     database: Database,
-    ready: impl FnOnce(SocketAddr),
+    reload: impl FnMut() + Send + 'static,
+    ready: impl FnOnce(&Addr),
 ) -> Result<(), CommandError> {
+    let delay = settings.shutdown_delay;
+    // Caught from here on: a signal that comes early must not kill the process.
+    let (stop, hangup) = (stop_signal(delay)?, signal(SignalKind::hangup())?);
     check::require_tables(&settings, &database).await?;
     raise_descriptor_limit();
     let state = Arc::new(State::new(settings, database).map_err(CommandError::new)?);
     let application = urls::application(&state).map_err(CommandError::new)?;
-    let bind = state.settings.bind.0;
-    let listener = TcpListener::bind(bind).await.map_err(|error| {
-        CommandError::new(format_args!("cannot listen on {bind}: {error}. Choose another --bind."))
-    })?;
     let limits = limits(&state.settings);
-    let stop = stop_signal()?;
-    ready(listener.local_addr()?);
+    let listener = listen(&state.settings.bind).await?;
+    tokio::spawn(at_each(hangup, reload));
+    ready(&listener.local_addr()?);
+    notify(&NotifyState::Ready);
     let drained =
         server::serve(listener, application, limits, defaults::server_error, stop).await?;
     tracing::info!(cut_off = drained.cut_off, "stopped");
     Ok(())
+}
+
+async fn listen(bind: &Bind) -> Result<Listener, CommandError> {
+    let inherited = Listener::inherited().map_err(|error| {
+        CommandError::new(format_args!("cannot listen on the socket of LISTEN_FDS: {error}."))
+    })?;
+    if let Some(listener) = inherited {
+        return Ok(listener);
+    }
+    Listener::bind(bind).await.map_err(|error| {
+        let bind = bind.print();
+        CommandError::new(format_args!("cannot listen on {bind}: {error}. Choose another --bind."))
+    })
+}
+
+/// An address as gunicorn prints it.
+#[must_use]
+pub fn shown(address: &Addr) -> String {
+    match address {
+        Addr::SocketAddr(address) => format!("http://{address}"),
+        Addr::Unix(address) => {
+            format!("unix:{}", address.as_pathname().unwrap_or(Path::new("")).display())
+        }
+        Addr::Custom(..) => address.to_string(),
+    }
+}
+
+/// Tells systemd, if it asked to be told.
+fn notify(state: &NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(slice::from_ref(state)) {
+        tracing::warn!(%error, "systemd was not told");
+    }
+}
+
+async fn at_each(mut signal: Signal, mut reload: impl FnMut()) {
+    while signal.recv().await.is_some() {
+        reload();
+    }
 }
 
 /// Each connection is a descriptor, and the usual soft limit of 1024 is meant for `select`.
@@ -58,19 +104,23 @@ fn limits(settings: &Settings) -> Limits {
         write_timeout: settings.body_timeout,
         max_connections: settings.max_connections,
         max_header_bytes: MAX_HEADER_BYTES,
+        idle_grace: IDLE_GRACE,
         shutdown_grace: settings.graceful_timeout,
     }
 }
 
-/// Resolves at the first SIGTERM or SIGINT. Both are caught from here on, not from the first
-/// poll: a signal between the two must not kill the process.
-fn stop_signal() -> Result<impl Future<Output = ()>, CommandError> {
+/// Resolves at the first SIGTERM, to the delay, or SIGINT, to none: somebody waits at the terminal.
+fn stop_signal(
+    delay: Option<Duration>,
+) -> Result<impl Future<Output = Option<Duration>>, CommandError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let delay = tokio::select! {
+            _ = terminate.recv() => delay,
+            _ = interrupt.recv() => None,
+        };
+        notify(&NotifyState::Stopping);
+        delay
     })
 }

@@ -1,13 +1,16 @@
 //! Raw sockets against the loop. Limits are an hour but for the one that a test is about.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use poem::endpoint::make;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::settings::Bind;
 
 const HOUR: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(200);
@@ -17,6 +20,7 @@ const LIMITS: Limits = Limits {
     write_timeout: HOUR,
     max_connections: 100,
     max_header_bytes: 8192,
+    idle_grace: SHORT,
     shutdown_grace: HOUR,
 };
 const OK: &str = "HTTP/1.1 200 OK\r\n";
@@ -27,7 +31,7 @@ struct Site {
     address: SocketAddr,
     events: mpsc::UnboundedReceiver<&'static str>,
     release: Arc<Semaphore>,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Option<Duration>>,
     ended: JoinHandle<io::Result<Drained>>,
 }
 
@@ -63,8 +67,8 @@ fn server_error() -> Response {
 }
 
 async fn site(limits: Limits) -> Site {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = Listener::bind(&Bind::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+    let address = *listener.local_addr().unwrap().as_socket_addr().unwrap();
     let (tell, events) = mpsc::unbounded_channel();
     let release = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&release);
@@ -72,8 +76,8 @@ async fn site(limits: Limits) -> Site {
         let (tell, gate) = (tell.clone(), Arc::clone(&gate));
         async move { respond(request, tell, gate).await }
     });
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shutdown = async { drop(stopped.await) };
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async { stopped.await.unwrap_or_default() };
     let endpoint = endpoint.map_to_response();
     let ended = tokio::spawn(serve(listener, endpoint, limits, server_error, shutdown));
     Site { address, events, release, stop, ended }
@@ -261,7 +265,7 @@ async fn a_client_may_send_on_when_it_has_its_answer() {
 }
 
 #[tokio::test]
-async fn shutdown_answers_what_is_in_flight_and_closes_the_rest_at_once() {
+async fn shutdown_answers_what_is_in_flight_and_closes_the_rest() {
     let mut site = site(LIMITS).await;
     let mut idle = site.connect().await;
     get(&mut idle, "GET / HTTP/1.1\r\n\r\n").await;
@@ -269,7 +273,7 @@ async fn shutdown_answers_what_is_in_flight_and_closes_the_rest_at_once() {
     let silent = site.connect().await;
     let busy = site.send("GET /wait HTTP/1.1\r\n\r\n").await;
     assert_eq!(site.event().await, Some("entered"));
-    site.stop.send(()).unwrap();
+    site.stop.send(None).unwrap();
     for client in [idle, half, silent] {
         assert_eq!(rest(client).await, "");
     }
@@ -281,11 +285,50 @@ async fn shutdown_answers_what_is_in_flight_and_closes_the_rest_at_once() {
 }
 
 #[tokio::test]
+async fn a_request_on_an_idle_connection_is_answered_while_the_server_ends() {
+    let site = site(Limits { idle_grace: HOUR, ..LIMITS }).await;
+    let mut idle = site.connect().await;
+    get(&mut idle, "GET / HTTP/1.1\r\n\r\n").await;
+    let Site { address, stop, ended, .. } = site;
+    stop.send(None).unwrap();
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    idle.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let text = rest(idle).await;
+    assert!(text.starts_with(OK) && text.contains("\r\nconnection: close\r\n"), "{text}");
+    assert_eq!(soon(ended).await.unwrap().unwrap(), Drained { cut_off: 0 });
+}
+
+#[tokio::test]
+async fn with_a_delay_new_connections_are_served_and_closed_with_their_answer() {
+    let Site { address, stop, ended, .. } = site(LIMITS).await;
+    stop.send(Some(HOUR)).unwrap();
+    let text = loop {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let text = get(&mut client, "GET / HTTP/1.1\r\n\r\n").await;
+        if text.contains("\r\nconnection: close\r\n") {
+            break text;
+        }
+    };
+    assert!(text.starts_with(OK), "{text}");
+    assert!(!ended.is_finished());
+}
+
+#[tokio::test]
+async fn the_delay_ends() {
+    let site = site(LIMITS).await;
+    site.stop.send(Some(SHORT)).unwrap();
+    assert_eq!(soon(site.ended).await.unwrap().unwrap(), Drained { cut_off: 0 });
+    assert!(TcpStream::connect(site.address).await.is_err());
+}
+
+#[tokio::test]
 async fn shutdown_ends_with_the_grace() {
     let mut site = site(Limits { shutdown_grace: SHORT, ..LIMITS }).await;
     let _busy = site.send("GET /wait HTTP/1.1\r\n\r\n").await;
     assert_eq!(site.event().await, Some("entered"));
-    site.stop.send(()).unwrap();
+    site.stop.send(None).unwrap();
     assert_eq!(soon(site.ended).await.unwrap().unwrap(), Drained { cut_off: 1 });
     assert_eq!(soon(site.events.recv()).await, Some("left"));
 }

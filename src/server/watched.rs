@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Limits;
@@ -49,8 +48,8 @@ impl Deadline {
 }
 
 /// The socket of one connection.
-pub(super) struct Watched {
-    socket: TcpStream,
+pub(super) struct Watched<S> {
+    socket: S,
     progress: Arc<Progress>,
     limits: Limits,
     phase: Option<(usize, Phase)>,
@@ -59,8 +58,8 @@ pub(super) struct Watched {
     closing: bool,
 }
 
-impl Watched {
-    pub(super) fn new(socket: TcpStream, progress: Arc<Progress>, limits: Limits) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
+    pub(super) fn new(socket: S, progress: Arc<Progress>, limits: Limits) -> Self {
         let (reading, writing) = (Deadline::default(), Deadline::default());
         Self { socket, progress, limits, phase: None, reading, writing, closing: false }
     }
@@ -104,7 +103,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -121,7 +120,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

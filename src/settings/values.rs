@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -116,13 +117,22 @@ impl SettingValue for Duration {
     }
 }
 
-/// An address to listen on.
-#[derive(Debug, Clone, Copy)]
-pub struct Bind(pub SocketAddr);
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A Unix socket's path.
+    Unix(PathBuf),
+}
 
 impl SettingValue for Bind {
     fn parse(raw: &Raw) -> Result<Self, String> {
         let written = text(raw)?;
+        // As gunicorn writes it.
+        if let Some(path) = written.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(path.into()));
+        }
         // `runserver` takes a bare port, and localhost as a name.
         let address = if written.bytes().all(|byte| byte.is_ascii_digit()) {
             format!("127.0.0.1:{written}")
@@ -130,13 +140,16 @@ impl SettingValue for Bind {
             written.to_owned()
         };
         let resolved = address.to_socket_addrs().ok().and_then(|mut found| found.next());
-        resolved
-            .map(Self)
-            .ok_or_else(|| "write ADDRESS:PORT, such as 127.0.0.1:8000 or [::]:8000".to_owned())
+        resolved.map(Self::Tcp).ok_or_else(|| {
+            "write ADDRESS:PORT, such as 127.0.0.1:8000 or [::]:8000, or unix:PATH".to_owned()
+        })
     }
 
     fn print(&self) -> String {
-        self.0.to_string()
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::Unix(path) => format!("unix:{}", path.display()),
+        }
     }
 }
 
