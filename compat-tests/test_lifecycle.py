@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import wire
 from bench import Bench
 from clients import ALICE, SECRET, ask, login_bytes
 from databases import User
+from load import Load, during
 from processes import Process
 from services import BINARY, PROJECT, Pair, Service, our_env, run_binary, start_binary
 
@@ -26,7 +26,6 @@ pytestmark = [
 ]
 
 SETTINGS = {"PBKDF2_ITERATIONS": 1000}
-CLIENTS = 8
 
 
 @pytest.fixture
@@ -96,53 +95,6 @@ def test_a_unix_socket_that_systemd_hands_over_is_taken(bench: Bench, pair: Pair
         assert process.stop() == 0
 
 
-class Load:
-    """Clients that ask all the time, each on a connection that it keeps as long as it may."""
-
-    def __init__(self, address: tuple[str, int], requests: list[bytes]) -> None:
-        self.address, self.requests = address, requests
-        self.statuses: list[int] = []
-        self.failures: list[str] = []
-        self.is_over = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(CLIENTS)]
-
-    def __enter__(self) -> Load:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_over.set()
-        for thread in self.threads:
-            thread.join()
-
-    def run(self) -> None:
-        """One client."""
-        try:
-            while not self.is_over.is_set():
-                self.connect()
-        except (OSError, wire.WireError) as error:
-            self.failures.append(repr(error))
-            self.is_over.set()
-
-    def connect(self) -> None:
-        """One connection, to the answer that closes it."""
-        with wire.Connection(self.address) as connection:
-            while not self.is_over.is_set():
-                for request in self.requests:
-                    connection.send(request)
-                    answer = connection.receive()
-                    self.statuses.append(answer.status)
-                    if answer.header("connection") == "close":
-                        return
-
-    def wait_for(self, more: int) -> None:
-        """Until so many more are answered."""
-        wanted = len(self.statuses) + more
-        while len(self.statuses) < wanted and not self.failures:
-            self.threads[0].join(0.01)
-
-
 @pytest.mark.parametrize("overlap", [True, False], ids=["new-before-old", "old-before-new"])
 def test_no_request_is_lost_when_it_restarts_on_a_socket_that_stays(
     bench: Bench, pair: Pair, url: str, port: socket.socket, overlap: bool
@@ -152,21 +104,27 @@ def test_no_request_is_lost_when_it_restarts_on_a_socket_that_stays(
     def start() -> Service:
         return start_binary(pair, url, SETTINGS, bench.log("ours"), listen=port)
 
-    service = start()
-    with Load(service.address, [SECRET, login_bytes(ALICE), SECRET]) as load:
-        for _ in range(3):
-            load.wait_for(300)
-            old = service
-            if overlap:
-                service = start()
-                assert old.stop() == 0
-            else:
-                assert old.stop() == 0
-                service = start()
-        load.wait_for(300)
-    service.stop()
-    assert load.failures == []
-    assert set(load.statuses) == {200} and len(load.statuses) > 1200
+    running = [start()]
+
+    def restart() -> None:
+        if overlap:
+            running.append(start())
+        assert running.pop(0).stop() == 0
+        if not overlap:
+            running.append(start())
+
+    load = Load(running[0].address, [SECRET, login_bytes(ALICE), SECRET])
+    during(load, [restart] * 3, 300)
+    running[0].stop()
+    assert load.all_are(200, at_least=1200)
+
+
+def test_a_lost_request_would_be_seen(bench: Bench, pair: Pair, url: str, port: socket.socket) -> None:
+    """A service that is killed takes its connections with it."""
+    service = start_binary(pair, url, SETTINGS, bench.log("ours"), listen=port)
+    load = Load(service.address, [SECRET])
+    during(load, [lambda: service.process.stop(signal.SIGKILL)], 100)
+    assert load.failures
 
 
 def test_systemd_is_told_when_it_is_ready_and_when_it_stops(bench: Bench, pair: Pair, url: str) -> None:
