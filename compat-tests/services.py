@@ -58,6 +58,10 @@ SITES: dict[str, dict[str, Any]] = {
     "scrypt-first": hashers("Scrypt", "Argon2", "MD5"),
     "sha1-first": QUICK_HASH | hashers("PBKDF2SHA1", "MD5"),
     "md5-first": hashers("MD5", "Argon2"),
+    "other-paths": QUICK_HASH
+    | {"LOGIN_PATH": "/api/v1/log-in/", "SECRET_PATH": "/api/v1/me/", "SCHEMA_PATH": "/api/docs/"},
+    "prefix": QUICK_HASH
+    | {"LOGIN_PATH": "/api/v1/log-in/", "SECRET_PATH": "/api/v1/me/", "SCHEMA_PATH_PREFIX": "/api"},
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
 }
 

@@ -34,6 +34,7 @@ const VIEW: View = View {
     authentication: &[Authentication::Token],
     permissions: &[Permission::IsAuthenticated],
     serializer: None,
+    head: false,
 };
 
 /// RFC 3986 without its unreserved characters, and without `@` and `+`, which stand in names.

@@ -6,12 +6,13 @@
 //! [`server`] → [`django::middleware`] → [`urls`] → `dispatch` in [`rest_framework::views`] →
 //! a view, such as [`rest_framework::authtoken::views`].
 //!
-//! Imports run down this list only: [`management`], [`urls`], [`openapi`], [`secret`] and [`forward_auth`],
+//! Imports run down this list only: [`management`], [`urls`], [`openapi`] and [`docs`], [`secret`] and [`forward_auth`],
 //! [`rest_framework`], [`state`], the two `models` and [`django`], [`db`] and [`server`],
 //! [`settings`]. A script checks it.
 
 pub mod db;
 pub mod django;
+pub mod docs;
 pub mod forward_auth;
 pub mod management;
 pub mod openapi;

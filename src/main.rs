@@ -10,6 +10,7 @@ use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
     migrate, openapi, serve,
 };
+use drf_authtoken::openapi::Dialect;
 use drf_authtoken::settings::{Mistake, SettingValue, Settings};
 use drf_authtoken::state::{self, State};
 use poem::Addr;
@@ -68,7 +69,14 @@ enum Command {
     /// Compare the database with what the service needs, and print the settings.
     Check,
     /// Print the OpenAPI document.
-    Openapi,
+    Openapi {
+        /// Which one: the true one, or the one that drf-spectacular makes of the site.
+        #[arg(long, value_enum, default_value = "drf-authtoken")]
+        dialect: Dialect,
+        /// How it is written.
+        #[arg(long, value_enum, default_value = "yaml")]
+        format: openapi::Format,
+    },
     /// Make a SQLite file with a user, and serve it.
     Demo {
         /// The file.
@@ -137,7 +145,7 @@ async fn run(
 ) -> Result<(), CommandError> {
     let out = &mut io::stdout();
     match command {
-        Command::Openapi => openapi::run(&settings, out),
+        Command::Openapi { dialect, format } => openapi::run(&settings, dialect, format, out),
         Command::Demo { .. } => demo::run(settings, reload, out).await,
         Command::Migrate => migrate::run(&connect(&settings, Missing::Create).await?, out).await,
         Command::Serve { .. } => {

@@ -1,43 +1,63 @@
-//! The OpenAPI document: made from the handlers' own `#[OpenApi]` declarations and the
-//! attributes of their views, so that it cannot differ from what is served.
+//! The OpenAPI documents: made from the handlers' own `#[OpenApi]` declarations and the
+//! attributes of their views, so that they cannot differ from what is served.
 
-use poem_openapi::types::Any;
-use poem_openapi::{OpenApi, OpenApiService};
+use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
-use crate::rest_framework::authtoken::views::ObtainAuthToken;
+mod names;
+mod responses;
+mod schema;
+mod spectacular;
+
+pub use schema::Schema;
+
+use crate::rest_framework::authtoken::views::{ObtainAuthToken, REFUSED};
 use crate::rest_framework::exceptions::APIException;
-use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::view::{APIView, View};
-use crate::rest_framework::views::Response;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use names::Names;
+use responses::{Failure, error_responses, error_schemas, negotiable};
 
-/// The view of the document itself.
-pub struct Schema {
-    document: Value,
+/// What the document says beyond its operations.
+const DESCRIPTION: &str = "\
+The token-auth endpoints of a Django REST framework site, served from the same database.
+
+**How to log in.** Send a username and a password to the login; it answers a token. Send that with \
+every further request, as `Authorization: Token …`, with the word `Token` and one space before it.
+
+**Errors.** An error is JSON: `{\"detail\": \"…\"}` about the whole request, or a list of texts for each \
+field that is not valid. Its texts may be in another language than here. Nothing is limited by rate, so \
+there is no 429.
+
+**What is no operation.** OPTIONS answers metadata of a view. A path that lacks only its last slash is \
+redirected (301) to itself with one. A browser that asks a view for HTML may get the same status \
+with a page about it. A request that is no HTTP, or whose head is too large or too slow, is refused by the \
+server (400, 414 or 431) with an empty body.
+";
+
+/// Which document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialect {
+    /// The true one.
+    DrfAuthtoken,
+    /// The one that drf-spectacular makes of the same site.
+    DrfSpectacular,
 }
 
-impl APIView for Schema {
-    const VIEW: View = View {
-        name: "Schema",
-        description: "",
-        renderers: &[Renderer::Json],
-        parsers: &[],
-        authentication: &[],
-        permissions: &[],
-        serializer: None,
-    };
-}
+impl Dialect {
+    const NAMES: [&str; 2] = ["drf-authtoken", "drf-spectacular"];
 
-#[OpenApi]
-impl Schema {
-    /// Schema
-    ///
-    /// Answers this document.
-    #[oai(path = "/api/schema", method = "get", operation_id = "api_schema_retrieve")]
-    async fn get(&self) -> Result<Response<Any<Value>>, APIException> {
-        Ok(Response(Any(self.document.clone())))
+    /// `?dialect=`; without it, the true one.
+    fn from_query(name: Option<&str>) -> Result<Self, APIException> {
+        match name {
+            None | Some("" | "drf-authtoken") => Ok(Self::DrfAuthtoken),
+            Some("drf-spectacular") => Ok(Self::DrfSpectacular),
+            Some(_) => {
+                let text = format!("Unknown dialect; there is {}.", Self::NAMES.join(" and "));
+                Err(APIException::ParseError(text))
+            }
+        }
     }
 }
 
@@ -45,137 +65,185 @@ type Views = (ObtainAuthToken, Secret, Schema);
 
 /// All handlers, with their routes as declared; `urls` puts the views before them.
 #[must_use]
-pub fn service(document: Value) -> OpenApiService<Views, ()> {
-    let views = (ObtainAuthToken, Secret, Schema { document });
+pub fn service(schema: Schema) -> OpenApiService<Views, ()> {
+    let views = (ObtainAuthToken, Secret, schema);
     OpenApiService::new(views, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-        .description(env!("CARGO_PKG_DESCRIPTION"))
 }
 
-/// The document of a site with these settings.
-pub fn document(settings: &Settings) -> Result<Value, serde_json::Error> {
-    let mut document: Value = serde_json::from_str(&service(Value::Null).spec())?;
-    let declared = document.get_mut("paths").and_then(Value::as_object_mut).map(std::mem::take);
-    let paths: Map<String, Value> = declared
-        .into_iter()
-        .flatten()
-        .filter_map(|(path, operations)| public(&path, operations, settings))
-        .collect();
-    if let Some(document) = document.as_object_mut() {
-        document.insert("paths".to_owned(), Value::Object(paths));
-        let components = document.entry("components").or_insert_with(|| json!({}));
-        add_error_schemas(components);
-    }
-    Ok(document)
+/// A handler's declaration, and where and as what it is served.
+struct Route<'a> {
+    /// The path in its `#[OpenApi]`.
+    declared: &'static str,
+    path: &'a str,
+    view: View,
+    /// What its tag says.
+    tag: &'static str,
+    /// What its handler refuses by itself.
+    failures: fn() -> Vec<Failure>,
+    /// Whether drf-spectacular describes it too.
+    in_spectacular: bool,
 }
 
-/// A declared path under the path of the settings, with the error answers of its view.
-fn public(declared: &str, mut operations: Value, settings: &Settings) -> Option<(String, Value)> {
-    let (path, view) = match declared {
-        "/api-token-auth" => (&settings.login_path, ObtainAuthToken::VIEW),
-        "/secret" => (&settings.secret_path, Secret::VIEW),
-        "/api/schema" => (&settings.schema_path, Schema::VIEW),
-        _ => return None,
-    };
-    for operation in operations.as_object_mut()?.values_mut() {
-        let responses = operation.get_mut("responses").and_then(Value::as_object_mut)?;
-        responses.extend(error_responses(&view));
-    }
-    Some((path.clone(), operations))
+fn routes(settings: &Settings) -> Vec<Route<'_>> {
+    let mut routes = vec![
+        Route {
+            declared: "/api-token-auth",
+            path: &settings.login_path,
+            view: ObtainAuthToken::VIEW,
+            tag: "Logging in: a token for a username and a password.",
+            failures: || {
+                let refused = APIException::non_field_error(REFUSED);
+                let text = "No such user, a wrong password, or a user who may not log in.";
+                vec![Failure::new("credentials", text, refused)]
+            },
+            in_spectacular: true,
+        },
+        Route {
+            declared: "/secret",
+            path: &settings.secret_path,
+            view: Secret::VIEW,
+            tag: "What only a user with a token may read.",
+            failures: Vec::new,
+            in_spectacular: true,
+        },
+    ];
+    routes.extend(settings.schema_path.as_deref().map(|path| Route {
+        declared: "/api/schema",
+        path,
+        view: Schema::VIEW,
+        tag: "The description of the service.",
+        failures: || {
+            let unknown = Dialect::from_query(Some("unknown")).err();
+            let failure = |error| Failure::new("dialect", "No such dialect.", error);
+            unknown.map(failure).into_iter().collect()
+        },
+        in_spectacular: false,
+    }));
+    routes
 }
 
-/// What can go wrong in a view, read from its attributes in the order of `dispatch`.
-fn error_responses(view: &View) -> Map<String, Value> {
-    let mut responses = Map::new();
-    let mut add = |status: u16, description: &str, schema: Value, headers: Value| {
-        let content = json!({ Renderer::Json.media_type(): { "schema": schema } });
-        let mut response = json!({ "description": description, "content": content });
-        if let (false, Some(response)) = (headers.is_null(), response.as_object_mut()) {
-            response.insert("headers".to_owned(), headers);
+/// The documents of a site with these settings, as the view answers them.
+pub fn schema(settings: &Settings) -> Result<Schema, serde_json::Error> {
+    let declared: Value = serde_json::from_str(&service(Schema::default()).spec())?;
+    let routes = routes(settings);
+    let own = own(settings, &routes, &declared);
+    let spectacular = spectacular::get_schema(&routes, &own);
+    Ok(Schema { own, spectacular })
+}
+
+/// The true document.
+fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
+    let views = [settings.login_path.as_str(), settings.secret_path.as_str()];
+    let names = Names::new(settings.schema_path_prefix.as_deref(), &views);
+    let mut paths = Map::new();
+    let mut tags = Vec::new();
+    let schemas = members(declared.pointer("/components/schemas"));
+    let mut schemas: Map<String, Value> =
+        schemas.map(|(name, schema)| (name.clone(), schema.clone())).collect();
+    for route in routes {
+        let operations = declared.get("paths").and_then(|paths| paths.get(route.declared));
+        let operations = members(operations).map(|(method, operation)| {
+            (method.clone(), self::operation(route, method, operation, &names, &schemas))
+        });
+        paths.insert(route.path.to_owned(), Value::Object(operations.collect()));
+        for tag in names.tags(route.path) {
+            tags.push(json!({ "name": tag, "description": route.tag }));
         }
-        responses.insert(status.to_string(), response);
-    };
-    let detail = json!({ "$ref": "#/components/schemas/Detail" });
-    if view.serializer.is_some() {
-        let errors = json!({ "$ref": "#/components/schemas/Errors" });
-        let schema = json!({ "oneOf": [errors, detail] });
-        let text = "The body cannot be parsed, a field is not valid, or the credentials are wrong.";
-        add(400, text, schema, Value::Null);
+        schemas.extend(error_schemas(&route.view));
     }
-    if let Some(class) = view.authentication.first() {
-        let scheme = class.authenticate_header();
-        let header = json!({ "schema": { "type": "string", "enum": [scheme] } });
-        let text = "The Authorization header is missing where it is needed, malformed, or names \
-                    a token that opens nothing.";
-        add(401, text, detail.clone(), json!({ "WWW-Authenticate": header }));
-    }
-    let text = "No renderer of the view satisfies the Accept header.";
-    add(406, text, detail.clone(), Value::Null);
-    if view.serializer.is_some() {
-        let text = "No parser of the view takes this media type.";
-        add(415, text, detail.clone(), Value::Null);
-    }
-    if !view.authentication.is_empty() {
-        let header = json!({
-            "description": "Seconds to wait before the next try.",
-            "schema": { "type": "integer" },
-        });
-        let text = "The database or the hashing queue cannot take the request now.";
-        add(503, text, detail, json!({ "Retry-After": header }));
-    }
-    responses
+    link_login_to_secret(routes, &names, &mut paths);
+    let security = declared.pointer("/components/securitySchemes").cloned().unwrap_or_default();
+    json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": env!("CARGO_PKG_NAME"),
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": { "name": env!("CARGO_PKG_LICENSE") },
+        },
+        "servers": [{ "url": "/" }],
+        "tags": tags,
+        "paths": paths,
+        "components": { "schemas": schemas, "securitySchemes": security },
+    })
 }
 
-fn add_error_schemas(components: &mut Value) {
-    let Some(components) = components.as_object_mut() else { return };
-    let schemas = components.entry("schemas").or_insert_with(|| json!({}));
-    if let Some(schemas) = schemas.as_object_mut() {
-        let detail = json!({
-            "type": "object",
-            "required": ["detail"],
-            "properties": { "detail": { "type": "string" } },
-        });
-        let errors = json!({
-            "type": "object",
-            "description": "Messages by field; those of no single field under non_field_errors.",
-            "additionalProperties": { "type": "array", "items": { "type": "string" } },
-        });
-        schemas.insert("Detail".to_owned(), detail);
-        schemas.insert("Errors".to_owned(), errors);
+/// A declared operation with what its view and its path say.
+fn operation(
+    route: &Route<'_>,
+    method: &str,
+    declared: &Value,
+    names: &Names<'_>,
+    schemas: &Map<String, Value>,
+) -> Value {
+    let mut operation = Map::new();
+    let mut put = |key: &str, value: Value| drop(operation.insert(key.to_owned(), value));
+    put("operationId", json!(names.operation_id(route.path, method)));
+    put("tags", json!(names.tags(route.path)));
+    for key in ["summary", "description"] {
+        put(key, declared.get(key).cloned().unwrap_or_default());
     }
+    put("parameters", Value::Array(parameters(route)));
+    if let Some(body) = declared.get("requestBody") {
+        put("requestBody", body.clone());
+    }
+    put("security", declared.get("security").cloned().unwrap_or_else(|| json!([])));
+    let mut responses = Map::from_iter([("200".to_owned(), success(route, declared, schemas))]);
+    responses.extend(error_responses(&route.view, method, (route.failures)()));
+    put("responses", Value::Object(responses));
+    Value::Object(operation)
+}
+
+/// `?format=` of the view's renderers, and `?dialect=` of the document itself.
+fn parameters(route: &Route<'_>) -> Vec<Value> {
+    let parameter = |name: &str, description: &str, values: &[&str]| {
+        let schema = json!({ "type": "string", "enum": values });
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+    };
+    let mut formats: Vec<&str> = route.view.renderers.iter().map(|one| one.format()).collect();
+    formats.dedup();
+    let text = "Asks for a format whatever `Accept` prefers; it must accept it all the same.";
+    let mut parameters = vec![parameter("format", text, &formats)];
+    if !route.in_spectacular {
+        let text = "Which document: this one, or the one that drf-spectacular makes of the site.";
+        parameters.push(parameter("dialect", text, &Dialect::NAMES));
+    }
+    parameters
+}
+
+/// The answer of the handler, in each type in which it can be had.
+fn success(route: &Route<'_>, declared: &Value, schemas: &Map<String, Value>) -> Value {
+    let schema = declared.pointer("/responses/200/content/application~1json/schema");
+    let name = schema.and_then(|schema| schema.get("$ref")?.as_str()?.rsplit('/').next());
+    let description = name.and_then(|name| schemas.get(name)?.get("description"));
+    let schema = schema.filter(|_| name.is_some()).cloned();
+    let schema = schema.unwrap_or_else(|| json!({ "type": "object" }));
+    let content: Map<String, Value> = negotiable(&route.view)
+        .map(|renderer| (renderer.media_type().to_owned(), json!({ "schema": schema })))
+        .collect();
+    let description = description.cloned().unwrap_or_else(|| json!("The document."));
+    json!({ "description": description, "content": content })
+}
+
+/// The token of a login is what the secret view wants.
+fn link_login_to_secret(routes: &[Route<'_>], names: &Names<'_>, paths: &mut Map<String, Value>) {
+    let [login, secret, ..] = routes else { return };
+    let operation = names.operation_id(secret.path, "get");
+    let login = paths.get_mut(login.path).and_then(|path| path.pointer_mut("/post/responses/200"));
+    if let Some(response) = login.and_then(Value::as_object_mut) {
+        let link = json!({
+            "operationId": operation,
+            "parameters": { "header.Authorization": "Token {$response.body#/token}" },
+            "description": "The token opens this view.",
+        });
+        response.insert("links".to_owned(), json!({ "secret": link }));
+    }
+}
+
+/// The members of what is known to be an object.
+fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    value.and_then(Value::as_object).into_iter().flatten()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_committed_document_is_the_generated_one() {
-        let document = document(&Settings::defaults().unwrap()).unwrap();
-        let text = serde_json::to_string_pretty(&document).unwrap() + "\n";
-        let committed = include_str!("../openapi/openapi.json");
-        assert!(text == committed, "run: drf-authtoken openapi > openapi/openapi.json");
-    }
-
-    #[test]
-    fn the_schema_of_the_login_has_the_fields_of_its_serializer() {
-        let document = document(&Settings::defaults().unwrap()).unwrap();
-        let properties = &document["components"]["schemas"]["AuthToken"]["properties"];
-        let serializer = ObtainAuthToken::VIEW.serializer.unwrap();
-        let names: Vec<&str> = serializer.fields.iter().map(|field| field.name).collect();
-        assert!(properties.as_object().unwrap().keys().eq(&names));
-        for field in serializer.fields {
-            let schema = &properties[field.name];
-            assert_eq!(schema.get("readOnly").is_some(), field.read_only, "{}", field.name);
-            assert_eq!(schema.get("writeOnly").is_some(), !field.read_only, "{}", field.name);
-        }
-    }
-
-    #[test]
-    fn paths_follow_the_settings() {
-        let mut settings = Settings::defaults().unwrap();
-        settings.secret_path = "/intern/".to_owned();
-        let document = document(&settings).unwrap();
-        let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
-        assert_eq!(paths, ["/api-token-auth/", "/intern/", "/api/schema/"]);
-    }
-}
+mod tests;

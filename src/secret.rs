@@ -1,5 +1,6 @@
 //! The project's own view: `@api_view(["GET"])`, `@permission_classes([IsAuthenticated])`.
 
+use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
 use crate::rest_framework::authentication::Authentication;
@@ -10,6 +11,8 @@ use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::request::RequestUser;
 use crate::rest_framework::view::{APIView, View};
 use crate::rest_framework::views::Response;
+
+const MESSAGE: &str = "This is a secret message.";
 
 /// The view.
 pub struct Secret;
@@ -23,25 +26,31 @@ impl APIView for Secret {
         authentication: &[Authentication::Token],
         permissions: &[Permission::IsAuthenticated],
         serializer: None,
+        head: false,
     };
 }
 
 /// The answer of the protected view.
 #[derive(Object)]
-#[oai(rename = "Secret")]
+#[oai(rename = "Secret", example)]
 struct SecretMessage {
     /// Always the same text.
     message: String,
+}
+
+impl Example for SecretMessage {
+    fn example() -> Self {
+        Self { message: MESSAGE.to_owned() }
+    }
 }
 
 #[OpenApi]
 impl Secret {
     /// Secret
     ///
-    /// Answers only to a user's token.
-    #[oai(path = "/secret", method = "get", operation_id = "secret_retrieve")]
+    /// Answers only to the token of an active user.
+    #[oai(path = "/secret", method = "get")]
     async fn get(&self, _user: RequestUser) -> Result<Response<SecretMessage>, APIException> {
-        let message = "This is a secret message.".to_owned();
-        Ok(Response(SecretMessage { message }))
+        Ok(Response(SecretMessage { message: MESSAGE.to_owned() }))
     }
 }

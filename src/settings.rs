@@ -111,8 +111,14 @@ settings! {
     LOGIN_PATH login_path: String = "/api-token-auth/";
     /// The path of the protected view.
     SECRET_PATH secret_path: String = "/secret/";
-    /// The path of the OpenAPI document.
-    SCHEMA_PATH schema_path: String = "/api/schema/";
+    /// The path of the OpenAPI document; `None`: neither it nor its pages are served.
+    SCHEMA_PATH schema_path: Option<String> = "/api/schema/";
+    /// The path of the Swagger UI page, with a slash at its end; `None`: not served.
+    SWAGGER_UI_PATH swagger_ui_path: Option<String> = "/api/schema/swagger-ui/";
+    /// The path of the ReDoc page, with a slash at its end; `None`: not served.
+    REDOC_PATH redoc_path: Option<String> = "/api/schema/redoc/";
+    /// As drf-spectacular's: what operation names leave out of a path's begin; `None`: what the two views' paths share.
+    SCHEMA_PATH_PREFIX schema_path_prefix: Option<String> = "None";
     /// Answer a proxy's question whether a request may pass; see *Forward auth*.
     FORWARD_AUTH forward_auth: bool = "false";
     /// The path of these questions; any path below it is one too.
@@ -246,16 +252,15 @@ impl Settings {
                 mistakes.push((name, remedy.to_owned()));
             }
         };
-        let paths = [
-            ("LOGIN_PATH", &self.login_path),
-            ("SECRET_PATH", &self.secret_path),
-            ("SCHEMA_PATH", &self.schema_path),
-        ];
+        let paths: Vec<(&'static str, &str)> = self.paths().collect();
         for (at, (name, path)) in paths.iter().enumerate() {
             check(name, path.starts_with('/'), "begin the path with a slash");
             let others = paths.iter().take(at);
             let is_free = !others.into_iter().any(|(_, other)| other == path);
             check(name, is_free, "another view has this path; choose another one");
+            // What the pages load stands beside them.
+            let is_page = ["SWAGGER_UI_PATH", "REDOC_PATH"].contains(name);
+            check(name, !is_page || path.ends_with('/'), "end the path with a slash");
         }
         let forward = &self.forward_auth_path;
         let is_folder = forward.len() > 2 && forward.starts_with('/') && forward.ends_with('/');
@@ -306,6 +311,18 @@ impl Settings {
         check("PBKDF2_ITERATIONS", ours, "write 1 to 2147483647");
         check("PBKDF2_MAX_ITERATIONS", in_int(self.pbkdf2_max_iterations), "write 1 to 2147483647");
         mistakes
+    }
+
+    /// The settings that are paths, as far as something is served there.
+    fn paths(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let paths = [
+            ("LOGIN_PATH", Some(&self.login_path)),
+            ("SECRET_PATH", Some(&self.secret_path)),
+            ("SCHEMA_PATH", self.schema_path.as_ref()),
+            ("SWAGGER_UI_PATH", self.swagger_ui_path.as_ref()),
+            ("REDOC_PATH", self.redoc_path.as_ref()),
+        ];
+        paths.into_iter().filter_map(|(name, path)| Some((name, path?.as_str())))
     }
 
     /// `SECURE_PROXY_SSL_HEADER` as the header's name and the value that means https.

@@ -9,6 +9,7 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Result};
 use crate::django::defaults;
 use crate::django::http::request::path_info;
 use crate::django::middleware::{CommonMiddleware, SecurityMiddleware, XFrameOptionsMiddleware};
+use crate::docs;
 use crate::forward_auth::ForwardAuth;
 use crate::openapi::{self, Schema};
 use crate::rest_framework::authtoken::views::ObtainAuthToken;
@@ -22,20 +23,22 @@ pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 /// The site: `MIDDLEWARE` around `urlpatterns`.
 pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response> + use<>, Fault> {
     let settings = Arc::clone(&state.settings);
-    let handlers = Arc::new(openapi::service(openapi::document(&settings)?).into_endpoint());
+    let handlers = Arc::new(openapi::service(openapi::schema(&settings)?).into_endpoint());
     let view = || (Arc::clone(&handlers), Arc::clone(state));
     let urlpatterns = {
         let (handlers, state) = view();
         let login = ViewEndpoint::new::<ObtainAuthToken>(handlers, state)?.boxed();
         let (handlers, state) = view();
         let secret = ViewEndpoint::new::<Secret>(handlers, state)?.boxed();
-        let (handlers, state) = view();
-        let schema = ViewEndpoint::new::<Schema>(handlers, state)?.boxed();
-        vec![
-            (settings.login_path.clone(), login),
-            (settings.secret_path.clone(), secret),
-            (settings.schema_path.clone(), schema),
-        ]
+        let mut urlpatterns =
+            vec![(settings.login_path.clone(), login), (settings.secret_path.clone(), secret)];
+        if let Some(path) = settings.schema_path.clone() {
+            let (handlers, state) = view();
+            urlpatterns.push((path, ViewEndpoint::new::<Schema>(handlers, state)?.boxed()));
+        }
+        let pages = docs::pages(&settings).into_iter();
+        urlpatterns.extend(pages.map(|(path, file)| (path, file.boxed())));
+        urlpatterns
     };
     let paths = urlpatterns.iter().map(|(path, _)| path.clone()).collect();
     let resolver = Resolver { urlpatterns }.with(CatchPanic::new().with_handler(contain));

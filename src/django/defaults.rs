@@ -6,27 +6,36 @@ use poem::http::{HeaderValue, StatusCode, header};
 /// `bad_request`.
 #[must_use]
 pub fn bad_request() -> Response {
-    page(StatusCode::BAD_REQUEST, "Bad Request (400)", "")
+    respond(StatusCode::BAD_REQUEST, bad_request_page())
+}
+
+/// The page of `bad_request`.
+#[must_use]
+pub fn bad_request_page() -> String {
+    page("Bad Request (400)", "")
 }
 
 /// `page_not_found`.
 #[must_use]
 pub fn page_not_found() -> Response {
     let text = "The requested resource was not found on this server.";
-    page(StatusCode::NOT_FOUND, "Not Found", text)
+    respond(StatusCode::NOT_FOUND, page("Not Found", text))
 }
 
 /// `server_error`.
 #[must_use]
 pub fn server_error() -> Response {
-    page(StatusCode::INTERNAL_SERVER_ERROR, "Server Error (500)", "")
+    respond(StatusCode::INTERNAL_SERVER_ERROR, page("Server Error (500)", ""))
 }
 
-fn page(status: StatusCode, title: &str, text: &str) -> Response {
-    let html = format!(
+fn page(title: &str, text: &str) -> String {
+    format!(
         "\n<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>{title}</title>\n</head>\n\
          <body>\n  <h1>{title}</h1><p>{text}</p>\n</body>\n</html>\n"
-    );
+    )
+}
+
+fn respond(status: StatusCode, html: String) -> Response {
     let mut response = Response::builder().status(status).body(html);
     response
         .headers_mut()

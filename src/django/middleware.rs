@@ -116,16 +116,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for CommonMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let headers = request.headers();
-        let forwarded = headers.get_all("x-forwarded-host").iter();
-        let forwarded = forwarded.filter(|_| self.settings.use_x_forwarded_host);
-        let forwarded: Vec<&[u8]> = forwarded.map(HeaderValue::as_bytes).collect();
-        // WSGI joins repeated headers with a comma, which no host can have.
-        let forwarded = (!forwarded.is_empty()).then(|| forwarded.join(&b','));
-        let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-        let host = forwarded.as_deref().or(host);
         let local = request.local_addr().as_socket_addr().copied();
-        if !request::is_allowed_host(host, local, &self.settings.allowed_hosts) {
+        let host = request::raw_host(request.headers(), local, &self.settings);
+        if !request::is_allowed_host(&host, &self.settings.allowed_hosts) {
             return Ok(defaults::bad_request());
         }
         match self.redirect_with_slash(&request) {

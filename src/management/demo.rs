@@ -76,7 +76,7 @@ fn tell(
     token: &str,
 ) -> std::io::Result<()> {
     let site = reachable(address);
-    let Settings { login_path, secret_path, schema_path, .. } = settings;
+    let Settings { login_path, secret_path, schema_path, swagger_ui_path, .. } = settings;
     match password {
         Some(password) => {
             writeln!(out, "Made {file} with the user {USERNAME:?}. Log in:\n")?;
@@ -94,8 +94,12 @@ fn tell(
     }
     writeln!(out, "Open the protected view with the token:\n")?;
     writeln!(out, "  curl -H 'Authorization: Token {token}' {site}{secret_path}\n")?;
-    writeln!(out, "Read the API's document:\n")?;
-    writeln!(out, "  curl {site}{schema_path}\n")?;
+    if let Some(path) = schema_path {
+        writeln!(out, "Read the API's document:\n\n  curl {site}{path}\n")?;
+    }
+    if let (Some(_), Some(path)) = (schema_path, swagger_ui_path) {
+        writeln!(out, "Or look at it in a browser: {site}{path}\n")?;
+    }
     writeln!(out, "Stop with Ctrl-C.")?;
     out.flush()
 }

@@ -42,6 +42,20 @@ impl Authentication {
             Self::Token => "Token",
         }
     }
+
+    /// How it refuses: a name, when, and the text that is answered.
+    #[must_use]
+    pub fn refusals(self) -> &'static [(&'static str, &'static str, &'static str)] {
+        match self {
+            Self::Token => &[
+                ("token_unknown", "The token is nobody's.", NO_SUCH_TOKEN),
+                ("token_inactive", "The token's user is not active.", INACTIVE),
+                ("token_empty", "`Token` and no token.", NO_CREDENTIALS),
+                ("token_spaces", "A token with spaces in it.", SPACES),
+                ("token_characters", "A token that is not UTF-8.", CHARACTERS),
+            ],
+        }
+    }
 }
 
 /// `Request._authenticate`: the first class that knows the client decides.

@@ -15,6 +15,14 @@ pub enum Renderer {
     Json,
     /// `BrowsableAPIRenderer`: an HTML page about the request and its answer.
     BrowsableApi,
+    /// `drf_spectacular.renderers.OpenApiYamlRenderer`.
+    OpenApiYaml,
+    /// `drf_spectacular.renderers.OpenApiYamlRenderer2`: the same under another type.
+    OpenApiYaml2,
+    /// `drf_spectacular.renderers.OpenApiJsonRenderer`.
+    OpenApiJson,
+    /// `drf_spectacular.renderers.OpenApiJsonRenderer2`.
+    OpenApiJson2,
 }
 
 impl Renderer {
@@ -22,8 +30,11 @@ impl Renderer {
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
+            Self::Json | Self::OpenApiJson2 => "application/json",
             Self::BrowsableApi => "text/html",
+            Self::OpenApiYaml => "application/vnd.oai.openapi",
+            Self::OpenApiYaml2 => "application/yaml",
+            Self::OpenApiJson => "application/vnd.oai.openapi+json",
         }
     }
 
@@ -31,8 +42,9 @@ impl Renderer {
     #[must_use]
     pub fn format(self) -> &'static str {
         match self {
-            Self::Json => "json",
+            Self::Json | Self::OpenApiJson | Self::OpenApiJson2 => "json",
             Self::BrowsableApi => "api",
+            Self::OpenApiYaml | Self::OpenApiYaml2 => "yaml",
         }
     }
 
@@ -40,8 +52,20 @@ impl Renderer {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
+            Self::Json | Self::OpenApiJson | Self::OpenApiJson2 => self.media_type(),
             Self::BrowsableApi => "text/html; charset=utf-8",
+            Self::OpenApiYaml => "application/vnd.oai.openapi; charset=utf-8",
+            Self::OpenApiYaml2 => "application/yaml; charset=utf-8",
+        }
+    }
+
+    /// `SpectacularAPIView._get_filename`, of the renderers of that view.
+    #[must_use]
+    pub fn disposition(self) -> Option<&'static str> {
+        match self {
+            Self::Json | Self::BrowsableApi => None,
+            Self::OpenApiYaml | Self::OpenApiYaml2 => Some("inline; filename=\"schema.yaml\""),
+            Self::OpenApiJson | Self::OpenApiJson2 => Some("inline; filename=\"schema.json\""),
         }
     }
 }
@@ -59,6 +83,13 @@ pub fn render_json(data: &Value, indent: usize) -> Vec<u8> {
         data.serialize(&mut Serializer::with_formatter(&mut bytes, pretty))
     };
     escape_line_separators(bytes)
+}
+
+/// `OpenApiYamlRenderer.render`.
+#[must_use]
+pub fn render_yaml(data: &Value) -> Vec<u8> {
+    // What came from JSON can be written as YAML.
+    serde_yaml::to_string(data).unwrap_or_default().into_bytes()
 }
 
 /// U+2028 and U+2029 end a line in JavaScript but not in JSON: DRF escapes them. They can

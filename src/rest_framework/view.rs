@@ -26,6 +26,8 @@ pub struct View {
     pub permissions: &'static [Permission],
     /// `serializer_class`.
     pub serializer: Option<&'static Serializer>,
+    /// Whether HEAD is answered as GET: a class with `get` does that, `@api_view(["GET"])` not.
+    pub head: bool,
 }
 
 /// A type with an `#[OpenApi]` impl on exactly one path: its handlers are the methods of a view.

@@ -15,7 +15,7 @@ use super::exceptions::APIException;
 use super::metadata;
 use super::negotiation::{self, Accepted};
 use super::permissions;
-use super::renderers::{Page, Renderer, render_json};
+use super::renderers::{Page, Renderer, render_json, render_yaml};
 use super::request::header_text;
 use super::view::{APIView, View};
 use crate::django::auth::models::User;
@@ -92,8 +92,9 @@ impl<H: Endpoint> ViewEndpoint<H> {
     pub fn new<V: APIView>(handlers: Arc<H>, state: Arc<State>) -> Result<Self, DeclarationError> {
         let declared = V::meta().into_iter().flat_map(|api| api.paths).next();
         let declared = declared.ok_or(DeclarationError)?;
-        let methods: Vec<Method> =
-            declared.operations.into_iter().map(|operation| operation.method).collect();
+        let head = V::VIEW.head.then_some(Method::HEAD);
+        let methods = declared.operations.into_iter().map(|operation| operation.method);
+        let methods: Vec<Method> = methods.chain(head).collect();
         let names: Vec<&str> = methods.iter().map(Method::as_str).chain(["OPTIONS"]).collect();
         Ok(Self {
             view: V::VIEW,
@@ -118,7 +119,8 @@ impl<H: Endpoint> ViewEndpoint<H> {
                 let takes_post = self.methods.contains(&Method::POST);
                 return Ok(metadata::determine_metadata(&self.view, takes_post));
             }
-            request.set_method(method);
+            // The server leaves out the body of an answer to HEAD.
+            request.set_method(if method == Method::HEAD { Method::GET } else { method });
             self.handler(request, user).await
         };
         match outcome.await {
@@ -221,6 +223,9 @@ impl<H: Endpoint> ViewEndpoint<H> {
         let headers = response.headers_mut();
         let content_type = HeaderValue::from_static(accepted.renderer.content_type());
         headers.insert(header::CONTENT_TYPE, content_type);
+        if let (Some(disposition), StatusCode::OK) = (accepted.renderer.disposition(), status) {
+            headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
+        }
         if let Some((name, value)) = extra {
             headers.insert(name, HeaderValue::from_static(value));
         }
@@ -228,10 +233,15 @@ impl<H: Endpoint> ViewEndpoint<H> {
             headers.insert(header::VARY, HeaderValue::from_static(vary));
         }
         headers.insert(header::ALLOW, self.allow.clone());
+        let indent = accepted.indent;
         let bytes = match accepted.renderer {
-            Renderer::Json => render_json(data, accepted.indent.unwrap_or(0)),
+            Renderer::Json => render_json(data, indent.unwrap_or(0)),
+            Renderer::OpenApiJson | Renderer::OpenApiJson2 => {
+                render_json(data, indent.filter(|spaces| *spaces > 0).unwrap_or(4))
+            }
+            Renderer::OpenApiYaml | Renderer::OpenApiYaml2 => render_yaml(data),
             Renderer::BrowsableApi => {
-                let json = render_json(data, accepted.indent.unwrap_or(4));
+                let json = render_json(data, indent.unwrap_or(4));
                 page.render(status, response.headers(), &json)
             }
         };
@@ -244,7 +254,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
     fn vary(&self, renderer: Renderer) -> Option<&'static str> {
         match renderer {
             Renderer::BrowsableApi => Some("Accept, Cookie"),
-            Renderer::Json => (self.view.renderers.len() > 1).then_some("Accept"),
+            _ => (self.view.renderers.len() > 1).then_some("Accept"),
         }
     }
 }

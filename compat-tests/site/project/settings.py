@@ -3,8 +3,8 @@
 The environment says what differs from run to run:
 DATABASE_URL   where the rows are (`postgres://…` or `sqlite:////absolute/path`)
 SITE_SETTINGS  a JSON object of further settings, Django's names; PBKDF2_ITERATIONS is ours,
-               CONN_MAX_AGE is the database's
-SITE_APPS      `bare` leaves out admin, sessions and messages
+               CONN_MAX_AGE is the database's, the paths have our names
+SITE_APPS      `bare` leaves out admin, sessions, messages and the schema
 """
 
 import json
@@ -57,6 +57,7 @@ MIDDLEWARE = [
 ]
 if not BARE:
     INSTALLED_APPS += [
+        "drf_spectacular",
         "django.contrib.admin",
         "django.contrib.sessions",
         "django.contrib.messages",
@@ -96,9 +97,17 @@ TEMPLATES = [
     }
 ]
 
-REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"]}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+LOGIN_PATH, SECRET_PATH, SCHEMA_PATH = "/api-token-auth/", "/secret/", "/api/schema/"
 
 OVERRIDES = json.loads(os.environ.get("SITE_SETTINGS", "{}"))
+SPECTACULAR_SETTINGS = {
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": OVERRIDES.pop("SCHEMA_PATH_PREFIX", None),
+}
 DATABASES["default"]["CONN_MAX_AGE"] = OVERRIDES.pop("CONN_MAX_AGE", 0)
 ITERATIONS = OVERRIDES.pop("PBKDF2_ITERATIONS", None)
 PASSWORD_HASHERS = OVERRIDES.pop("PASSWORD_HASHERS", global_settings.PASSWORD_HASHERS)

@@ -2,19 +2,22 @@
 
 from django.conf import settings
 from django.urls import path
-from rest_framework.authtoken.views import obtain_auth_token
 
-from project.views import secret, staff, whoami
+from project.seed import urlpatterns as seed
+from project.views import staff, whoami
 
 urlpatterns = [
-    path("secret/", secret),
+    *seed,
     path("staff/", staff),
     path("whoami/", whoami),
     path("whoami/staff/", whoami),
     path("public/", whoami),
-    path("api-token-auth/", obtain_auth_token),
 ]
 if not settings.BARE:
     from django.contrib import admin
+    from drf_spectacular.views import SpectacularAPIView
 
-    urlpatterns.append(path("admin/", admin.site.urls))
+    urlpatterns += [
+        path("admin/", admin.site.urls),
+        path(settings.SCHEMA_PATH[1:], SpectacularAPIView.as_view(urlconf="project.seed")),
+    ]

@@ -2,11 +2,14 @@
 
 from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 from rest_framework.response import Response
+from rest_framework.serializers import CharField
 
 
+@extend_schema(responses=inline_serializer("Secret", {"message": CharField()}))
 @api_view(["GET"])
 @permission_classes([IsAuthenticated])
 def secret(request):

@@ -3,7 +3,12 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
+use crate::django::utils::http::text_of_header;
+use crate::django::utils::text::strip;
+use crate::settings::Settings;
 
 /// What `ALLOWED_HOSTS` stands for when it is empty and DEBUG is on.
 const LOCALHOST: [&str; 3] = [".localhost", "127.0.0.1", "[::1]"];
@@ -38,13 +43,9 @@ const QUERY: &AsciiSet = &PATH
     .remove(b'?');
 
 /// `HttpRequest.get_host`: whether the request is for a host that is served.
-///
-/// Without a `Host` header the name is the address that was connected to, as WSGI's
-/// `SERVER_NAME`.
+/// `host` is the raw one.
 #[must_use]
-pub fn is_allowed_host(host: Option<&[u8]>, local: Option<SocketAddr>, allowed: &[String]) -> bool {
-    let server_name = local.map(|address| address.to_string()).unwrap_or_default();
-    let host = host.unwrap_or(server_name.as_bytes());
+pub fn is_allowed_host(host: &[u8], allowed: &[String]) -> bool {
     let Some(domain) = split_domain_port(host) else {
         return false;
     };
@@ -52,6 +53,42 @@ pub fn is_allowed_host(host: Option<&[u8]>, local: Option<SocketAddr>, allowed: 
         return LOCALHOST.iter().any(|pattern| is_same_domain(&domain, pattern));
     }
     allowed.iter().any(|pattern| pattern == "*" || is_same_domain(&domain, pattern))
+}
+
+/// `HttpRequest._get_raw_host`: what the client, or the proxy in front, calls the host.
+///
+/// Without any such header it is the address that was connected to, as WSGI's `SERVER_NAME`.
+#[must_use]
+pub fn raw_host(headers: &HeaderMap, local: Option<SocketAddr>, settings: &Settings) -> Vec<u8> {
+    let forwarded = headers.get_all("x-forwarded-host").iter();
+    let forwarded = forwarded.filter(|_| settings.use_x_forwarded_host);
+    let forwarded: Vec<&[u8]> = forwarded.map(HeaderValue::as_bytes).collect();
+    if !forwarded.is_empty() {
+        // WSGI joins repeated headers with a comma, which no host can have.
+        return forwarded.join(&b',');
+    }
+    match headers.get(header::HOST) {
+        Some(host) => host.as_bytes().to_vec(),
+        None => local.map(|address| address.to_string()).unwrap_or_default().into_bytes(),
+    }
+}
+
+/// `HttpRequest.is_secure`. This service itself speaks plain HTTP; a proxy may tell of https.
+#[must_use]
+pub fn is_secure(headers: &HeaderMap, settings: &Settings) -> bool {
+    settings.proxy_ssl_header().is_some_and(|(name, secure)| {
+        let told = headers.get(name).map(|value| text_of_header(value.as_bytes()));
+        told.is_some_and(|told| told.split(',').next().map(strip) == Some(secure))
+    })
+}
+
+/// `HttpRequest.build_absolute_uri("/")` without its slash: where a client finds this service.
+/// The host has passed `is_allowed_host`.
+#[must_use]
+pub fn root_uri(headers: &HeaderMap, local: Option<SocketAddr>, settings: &Settings) -> String {
+    let scheme = if is_secure(headers, settings) { "https" } else { "http" };
+    let host = raw_host(headers, local, settings);
+    format!("{scheme}://{}", String::from_utf8_lossy(&host))
 }
 
 /// `split_domain_port`: the domain in lower case without its last dot, if the whole is valid.
@@ -111,7 +148,7 @@ mod tests {
 
     fn allowed(host: &str, patterns: &[&str]) -> bool {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        is_allowed_host(Some(host.as_bytes()), None, &patterns)
+        is_allowed_host(host.as_bytes(), &patterns)
     }
 
     #[test]
@@ -150,8 +187,23 @@ mod tests {
     #[test]
     fn without_a_host_header_the_local_address_counts() {
         let local = Some("127.0.0.1:8000".parse().unwrap());
-        assert!(is_allowed_host(None, local, &[]));
-        assert!(!is_allowed_host(None, local, &["x.org".to_owned()]));
+        let settings = Settings::defaults().unwrap();
+        assert_eq!(raw_host(&HeaderMap::new(), local, &settings), b"127.0.0.1:8000");
+        assert_eq!(root_uri(&HeaderMap::new(), local, &settings), "http://127.0.0.1:8000");
+    }
+
+    #[test]
+    fn the_root_is_what_the_proxy_says_where_it_may() {
+        let mut settings = Settings::defaults().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "inner:8000".parse().unwrap());
+        headers.insert("x-forwarded-host", "api.example.com".parse().unwrap());
+        headers.insert("x-forwarded-proto", "https, http".parse().unwrap());
+        assert_eq!(root_uri(&headers, None, &settings), "http://inner:8000");
+        settings.use_x_forwarded_host = true;
+        let pair = ["HTTP_X_FORWARDED_PROTO", "https"];
+        settings.secure_proxy_ssl_header = pair.map(str::to_owned).to_vec();
+        assert_eq!(root_uri(&headers, None, &settings), "https://api.example.com");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `rest_framework.authtoken.serializers`.
 
 use poem_openapi::Object;
+use poem_openapi::types::Example;
 
 use crate::rest_framework::fields::CharField;
 use crate::rest_framework::serializers::{Field, Serializer};
@@ -30,16 +31,35 @@ pub const AUTH_TOKEN: Serializer = Serializer {
     ],
 };
 
-/// A username and a password, and the token that they are exchanged for.
+/// What the login wants: the credentials of a user.
 #[derive(Object)]
-pub struct AuthToken {
+#[oai(example)]
+pub struct AuthTokenRequest {
     /// The user's name; blanks around it are dropped.
-    #[oai(write_only)]
+    #[oai(validator(min_length = 1))]
     pub username: String,
     /// The user's password, taken as it is.
-    #[oai(write_only)]
+    #[oai(validator(min_length = 1))]
     pub password: String,
-    /// The user's token: 40 hexadecimal digits where this service or DRF made it.
-    #[oai(read_only)]
+}
+
+/// The user's token.
+#[derive(Object)]
+#[oai(example)]
+pub struct AuthToken {
+    /// To be sent as `Authorization: Token …`. 40 hexadecimal digits where this service or DRF
+    /// made it.
     pub token: String,
+}
+
+impl Example for AuthTokenRequest {
+    fn example() -> Self {
+        Self { username: "alice".to_owned(), password: "wonderland".to_owned() }
+    }
+}
+
+impl Example for AuthToken {
+    fn example() -> Self {
+        Self { token: "0123456789abcdef0123456789abcdef01234567".to_owned() }
+    }
 }

@@ -3,7 +3,7 @@
 use poem_openapi::OpenApi;
 
 use super::models::generate_key;
-use super::serializers::{AUTH_TOKEN, AuthToken};
+use super::serializers::{AUTH_TOKEN, AuthToken, AuthTokenRequest};
 use crate::django::auth::backends;
 use crate::django::auth::hashers::Password;
 use crate::rest_framework::authentication::Authentication;
@@ -15,7 +15,8 @@ use crate::rest_framework::view::{APIView, View};
 use crate::rest_framework::views::Response;
 use crate::state::State;
 
-const REFUSED: &str = "Unable to log in with provided credentials.";
+/// What any wrong credentials are answered.
+pub const REFUSED: &str = "Unable to log in with provided credentials.";
 
 /// How often a login starts over because the user's row changed under it. Django rewrites an
 /// outdated hash at each login that has read it, so as many logins at once can be that often in
@@ -34,6 +35,7 @@ impl APIView for ObtainAuthToken {
         authentication: &[Authentication::Token],
         permissions: &[],
         serializer: Some(&AUTH_TOKEN),
+        head: false,
     };
 }
 
@@ -41,19 +43,20 @@ impl APIView for ObtainAuthToken {
 impl ObtainAuthToken {
     /// Obtain auth token
     ///
-    /// Answers the user's token, and makes it first if there is none.
-    #[oai(path = "/api-token-auth", method = "post", operation_id = "api_token_auth_create")]
+    /// Exchanges a username and a password for the user's token, which is made at the first
+    /// login and stays the same. Send no `Authorization` header: a bad one is refused here too.
+    #[oai(path = "/api-token-auth", method = "post")]
     async fn post(
         &self,
         RequestState(state): RequestState,
-        body: RequestData<ObtainAuthToken, AuthToken>,
+        body: RequestData<ObtainAuthToken, AuthTokenRequest>,
     ) -> Result<Response<AuthToken>, APIException> {
         let values = AUTH_TOKEN.run_validation(&body.data)?;
         let Ok([username, password]) = <[String; 2]>::try_from(values) else {
             return Err(APIException::ServerError("AUTH_TOKEN has other fields".into()));
         };
         let token = obtain(&state, &username, password.into()).await?;
-        Ok(Response(AuthToken { username, password: String::new(), token }))
+        Ok(Response(AuthToken { token }))
     }
 }
 
