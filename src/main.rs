@@ -103,7 +103,8 @@ fn main() -> ExitCode {
     };
     let mut log = Log::start(&settings);
     let reload = move || log.reload(read());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // `serve` has threads of its own for requests.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(run(line.command, settings, reload)),
         Err(error) => Err(CommandError::from(error)),

@@ -9,7 +9,7 @@ use crate::rest_framework::parsers::Parser;
 use crate::rest_framework::permissions::Permission;
 use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::request::RequestUser;
-use crate::rest_framework::view::{APIView, View};
+use crate::rest_framework::view::{APIView, DirectGet, View};
 use crate::rest_framework::views::Response;
 
 const MESSAGE: &str = "This is a secret message.";
@@ -28,6 +28,7 @@ impl APIView for Secret {
         serializer: None,
         head: false,
     };
+    const GET: Option<DirectGet> = Some(|| Ok(secret().data()));
 }
 
 /// The answer of the protected view.
@@ -51,6 +52,10 @@ impl Secret {
     /// Answers only to the token of an active user.
     #[oai(path = "/secret", method = "get")]
     async fn get(&self, _user: RequestUser) -> Result<Response<SecretMessage>, APIException> {
-        Ok(Response(SecretMessage { message: MESSAGE.to_owned() }))
+        Ok(secret())
     }
+}
+
+fn secret() -> Response<SecretMessage> {
+    Response(SecretMessage { message: MESSAGE.to_owned() })
 }

@@ -11,6 +11,7 @@ mod listener;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod watched;
 
 use std::borrow::Cow;
@@ -33,13 +34,12 @@ use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, EndpointExt, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use listener::Listener;
 
-use listener::Client;
 use progress::{Answer, Progress};
+use threads::{Place, Threads};
 use watched::Watched;
 
 /// How long the loop rests when `accept` fails, which is mostly for want of file descriptors.
@@ -51,6 +51,8 @@ pub const UNIX_CLIENT: Addr = Addr::Custom("unix", Cow::Borrowed(""));
 /// What one client may take, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Threads that answer requests.
+    pub threads: usize,
     /// From the first byte of a request head to its last; from the connection on for the first head.
     pub header_timeout: Duration,
     /// How long a connection is kept for another request. A proxy in front that keeps its connections should give up
@@ -79,12 +81,13 @@ pub struct Drained {
 }
 
 /// Serves until `shutdown` resolves, then goes on for the delay that it resolves to, closing each connection with its
-/// answer, and at last lets the requests in flight finish. `server_error` answers a panic.
+/// answer, and at last lets the requests in flight finish. Each thread makes an `application` of its own, inside its
+/// runtime. `server_error` answers a panic.
 ///
 /// A listener that is inherited is left at once: who connects now waits in its backlog for the next process.
 pub async fn serve<E>(
     listener: Listener,
-    endpoint: E,
+    application: impl Fn() -> io::Result<E> + Send + Sync + 'static,
     limits: Limits,
     server_error: fn() -> Response,
     shutdown: impl Future<Output = Option<Duration>>,
@@ -92,50 +95,49 @@ pub async fn serve<E>(
 where
     E: Endpoint<Output = Response> + 'static,
 {
-    let endpoint = endpoint.with(CatchPanic::new().with_handler(move |_| server_error()));
     let address = listener.local_addr()?;
-    let is_leaving = AtomicBool::new(false);
-    let server = Arc::new(Server { http: http(limits), endpoint, limits, address, is_leaving });
+    let leaving = Arc::new(AtomicBool::new(false));
+    let is_leaving = Arc::clone(&leaving);
+    let server = move || {
+        let endpoint = application()?.with(CatchPanic::new().with_handler(move |_| server_error()));
+        let (address, is_leaving) = (address.clone(), Arc::clone(&is_leaving));
+        Ok(Server { http: http(limits), endpoint, limits, address, is_leaving })
+    };
+    let threads = Threads::start(limits.threads, server).await?;
     let permits = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
-    let (stop, stopped) = watch::channel(());
-    let (mut connections, mut backoff) = (JoinSet::new(), Backoff::default());
+    let mut backoff = Backoff::default();
     let (mut shutdown, mut delay) = (pin!(shutdown), pin!(tokio::time::sleep(Duration::MAX)));
     loop {
-        let is_leaving = server.is_leaving.load(Ordering::Relaxed);
+        let is_leaving = leaving.load(Ordering::Relaxed);
         tokio::select! {
             wanted = &mut shutdown, if !is_leaving => {
-                server.is_leaving.store(true, Ordering::Relaxed);
+                leaving.store(true, Ordering::Relaxed);
                 match wanted.filter(|_| !listener.is_inherited) {
                     Some(wanted) => delay.as_mut().reset(Instant::now() + wanted),
                     None => break,
                 }
             },
             () = &mut delay, if is_leaving => break,
-            Some(ended) = connections.join_next() => report(ended),
             (permit, accepted) = accept(&listener, &permits) => match accepted {
                 Ok(client) => {
                     backoff = Backoff::default();
-                    let (server, stopped) = (Arc::clone(&server), stopped.clone());
-                    match client {
-                        Client::Tcp(socket, client) => connections
-                            .spawn(server.connection(socket, client.into(), stopped, permit)),
-                        Client::Unix(socket) => connections
-                            .spawn(server.connection(socket, UNIX_CLIENT, stopped, permit)),
-                    };
+                    threads.give(client, permit);
                 }
                 Err(error) => backoff.rest(&error).await,
             },
         }
     }
     // From here on nobody can connect.
-    drop((listener, stop));
-    Ok(drain(connections, limits.shutdown_grace).await)
+    drop(listener);
+    Ok(threads.drain().await)
 }
 
 fn http(limits: Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     // A client that has closed its side has left: its handler is dropped.
     http.half_close(false).header_read_timeout(None).max_header_size(limits.max_header_bytes);
+    // Answers are short: to copy head and body together costs less than to hand the kernel two pieces.
+    http.writev(false);
     http
 }
 
@@ -143,25 +145,10 @@ fn http(limits: Limits) -> http1::Builder {
 async fn accept(
     listener: &Listener,
     permits: &Arc<Semaphore>,
-) -> (Option<OwnedSemaphorePermit>, io::Result<Client>) {
+) -> (Option<OwnedSemaphorePermit>, io::Result<listener::Client>) {
     // The semaphore is never closed, so there always is a permit.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     (permit, listener.accept().await)
-}
-
-/// Waits for the connections, which all have been told to end.
-async fn drain(mut connections: JoinSet<()>, grace: Duration) -> Drained {
-    let all = async { while connections.join_next().await.map(report).is_some() {} };
-    let in_time = tokio::time::timeout(grace, all).await.is_ok();
-    let cut_off = if in_time { 0 } else { connections.len() };
-    connections.shutdown().await;
-    Drained { cut_off }
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection's task failed");
-    }
 }
 
 /// A run of failures of `accept`.
@@ -198,17 +185,17 @@ struct Server<E> {
     limits: Limits,
     address: Addr,
     /// Whether each answer is the last of its connection.
-    is_leaving: AtomicBool,
+    is_leaving: Arc<AtomicBool>,
 }
 
 impl<E: Endpoint<Output = Response> + 'static> Server<E> {
-    /// A connection's life. `_permit` is its place among `max_connections`.
+    /// A connection's life.
     async fn connection(
         self: Arc<Self>,
         socket: impl AsyncRead + AsyncWrite + Unpin,
         client: Addr,
         mut stopped: watch::Receiver<()>,
-        _permit: Option<OwnedSemaphorePermit>,
+        _place: Place,
     ) {
         let progress = Arc::new(Progress::default());
         let io = TokioIo::new(Watched::new(socket, Arc::clone(&progress), self.limits));

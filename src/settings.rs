@@ -145,6 +145,8 @@ settings! {
     PBKDF2_MAX_ITERATIONS pbkdf2_max_iterations: u32 = "10000000";
     /// Seconds of a core, by a cautious estimate; a stored hash that would take more, whatever its hasher, is refused as corrupt and never run.
     HASHING_MAX_SECONDS hashing_max_seconds: Duration = "5";
+    /// Threads that answer requests, each with a connection for its token look-ups; 0: one for two cores.
+    REQUEST_THREADS request_threads: usize = "0";
     /// Threads that hash passwords; 0: one for each core.
     HASHING_THREADS hashing_threads: usize = "0";
     /// Seconds that a login may have to wait for a hashing thread, by the work before it; more are answered 503 at once.
@@ -298,6 +300,7 @@ impl Settings {
         let most = self.max_connections;
         check("MAX_CONNECTIONS", (1..=1_000_000).contains(&most), "write 1 to 1000000");
         check("HASHING_NICE", self.hashing_nice <= 19, "write 0 to 19");
+        check("REQUEST_THREADS", self.request_threads <= 1024, "write 0 to 1024");
         check("HASHING_THREADS", self.hashing_threads <= 1024, "write 0 to 1024");
         let connections = self.database_connections;
         check("DATABASE_CONNECTIONS", (1..=1000).contains(&connections), "write 1 to 1000");

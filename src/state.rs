@@ -16,7 +16,8 @@ use crate::rest_framework::authtoken::lookups::Lookups;
 use crate::rest_framework::authtoken::models::TokenModel;
 use crate::settings::Settings;
 
-/// The one shared value of the service, passed explicitly.
+/// The shared value of the service, passed explicitly; each thread that answers requests has its own, of which all
+/// but the look-ups are shared.
 pub struct State {
     /// What the service was told.
     pub settings: Arc<Settings>,
@@ -29,7 +30,7 @@ pub struct State {
     /// The only way to look up a token.
     pub lookups: Lookups,
     /// The only way to check or to make a password.
-    pub hashing_pool: HashingPool,
+    pub hashing_pool: Arc<HashingPool>,
     /// The memory of large bodies in KiB, for all that are read at the same time.
     pub body_memory: Arc<Semaphore>,
     /// `timezone.now`.
@@ -42,19 +43,15 @@ impl State {
     /// The state of a real process: its clock and the operating system's random source.
     pub fn new(settings: Settings, database: Database) -> Result<Self, StateError> {
         let hashers = Arc::new(hashers(&settings)?);
-        let threads = match settings.hashing_threads {
-            0 => available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
         let random: RandomSource = getrandom::fill;
         let limits = Limits {
-            threads,
+            threads: hashing_threads(&settings),
             nice: settings.hashing_nice,
             queue: settings.hashing_queue_seconds,
             memory: settings.hashing_memory,
         };
         let hashing_pool =
-            HashingPool::new(&hashers, random, limits).map_err(StateError::Threads)?;
+            Arc::new(HashingPool::new(&hashers, random, limits).map_err(StateError::Threads)?);
         let users = UserModel::default();
         let tokens = TokenModel::new(&users, fetch(&settings), &database);
         Ok(Self {
@@ -69,6 +66,38 @@ impl State {
             random,
         })
     }
+
+    /// The same for a thread, inside whose runtime this is called: its look-ups run there and wake no other thread.
+    #[must_use]
+    pub fn of_a_thread(&self) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            database: self.database.clone(),
+            users: self.users.clone(),
+            tokens: self.tokens.clone(),
+            lookups: Lookups::start(self.tokens.clone(), self.database.clone()),
+            hashing_pool: Arc::clone(&self.hashing_pool),
+            body_memory: Arc::clone(&self.body_memory),
+            now: self.now,
+            random: self.random,
+        }
+    }
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+/// `HASHING_THREADS`: a hash wants a core, and gives way.
+fn hashing_threads(settings: &Settings) -> usize {
+    if settings.hashing_threads > 0 { settings.hashing_threads } else { cores() }
+}
+
+/// `REQUEST_THREADS`: a thread without work costs nothing, but two on two cores share a look-up with half as many
+/// requests each, and PostgreSQL does twice the work.
+#[must_use]
+pub fn request_threads(settings: &Settings) -> usize {
+    if settings.request_threads > 0 { settings.request_threads } else { cores().div_ceil(2) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one clock that State hands out")]

@@ -1,5 +1,6 @@
 //! `serve`, also called `runserver`: the service itself.
 
+use std::io;
 use std::path::Path;
 use std::slice;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::db::Database;
 use crate::django::defaults;
 use crate::server::{self, Limits, Listener};
 use crate::settings::{Bind, SettingValue, Settings};
-use crate::state::State;
+use crate::state::{self, State};
 use crate::urls;
 
 /// Bytes of a request head: gunicorn allows 8 KiB a line, and nginx sends 32 KiB by default.
@@ -37,13 +38,14 @@ pub async fn run(
     let (stop, hangup) = (stop_signal(delay)?, signal(SignalKind::hangup())?);
     check::require_tables(&settings, &database).await?;
     raise_descriptor_limit();
-    let state = Arc::new(State::new(settings, database).map_err(CommandError::new)?);
-    let application = urls::application(&state).map_err(CommandError::new)?;
+    let state = State::new(settings, database).map_err(CommandError::new)?;
     let limits = limits(&state.settings);
     let listener = listen(&state.settings.bind).await?;
     tokio::spawn(at_each(hangup, reload));
     ready(&listener.local_addr()?);
     notify(&NotifyState::Ready);
+    let application =
+        move || urls::application(&Arc::new(state.of_a_thread())).map_err(io::Error::other);
     let drained =
         server::serve(listener, application, limits, defaults::server_error, stop).await?;
     tracing::info!(cut_off = drained.cut_off, "stopped");
@@ -99,6 +101,7 @@ fn raise_descriptor_limit() {
 
 fn limits(settings: &Settings) -> Limits {
     Limits {
+        threads: state::request_threads(settings),
         header_timeout: settings.header_timeout,
         idle_timeout: settings.keep_alive_timeout,
         write_timeout: settings.body_timeout,

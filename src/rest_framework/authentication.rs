@@ -1,5 +1,7 @@
 //! `rest_framework.authentication`: who sends the request.
 
+use std::borrow::Cow;
+
 use poem::http::{HeaderMap, HeaderValue, header};
 
 use super::exceptions::APIException;
@@ -73,10 +75,10 @@ pub async fn authenticate(
 }
 
 /// `get_authorization_header`. WSGI joins repeated headers with a comma.
-fn get_authorization_header(headers: &HeaderMap) -> Vec<u8> {
-    let lines: Vec<&[u8]> =
-        headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
-    lines.join(&b',')
+fn get_authorization_header(headers: &HeaderMap) -> Cow<'_, [u8]> {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    let first = Cow::Borrowed(lines.next().unwrap_or_default());
+    lines.fold(first, |joined, line| Cow::Owned([&joined, line].join(&b',')))
 }
 
 /// `TokenAuthentication.authenticate`: the key of a `Token …` header, `None` for other schemes.
@@ -145,6 +147,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::AUTHORIZATION, "Token A".parse().unwrap());
         headers.append(header::AUTHORIZATION, "Token B".parse().unwrap());
-        assert_eq!(get_authorization_header(&headers), b"Token A,Token B");
+        assert_eq!(get_authorization_header(&headers).as_ref(), b"Token A,Token B");
     }
 }

@@ -1,8 +1,10 @@
 //! A view as data: the class attributes of `rest_framework.views.APIView`.
 
 use poem_openapi::OpenApi;
+use serde_json::Value;
 
 use super::authentication::Authentication;
+use super::exceptions::APIException;
 use super::parsers::Parser;
 use super::permissions::Permission;
 use super::renderers::Renderer;
@@ -34,4 +36,9 @@ pub struct View {
 pub trait APIView: OpenApi {
     /// The view's attributes.
     const VIEW: View;
+    /// What the GET handler does, for a view that is asked so often that the way to the handler counts.
+    const GET: Option<DirectGet> = None;
 }
+
+/// The data of an answer that needs no more than the permission to ask.
+pub type DirectGet = fn() -> Result<Value, APIException>;

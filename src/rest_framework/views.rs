@@ -17,12 +17,14 @@ use super::negotiation::{self, Accepted};
 use super::permissions;
 use super::renderers::{Page, Renderer, render_json, render_yaml};
 use super::request::header_text;
-use super::view::{APIView, View};
+use super::view::{APIView, DirectGet, View};
 use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
 use crate::state::State;
 
+/// Header lines of an answer, those of the middleware included.
+const HEADERS: usize = 12;
 /// Seconds after which a client may ask again when the answer was 503.
 const RETRY_AFTER: &str = "1";
 
@@ -33,10 +35,17 @@ pub struct Response<T>(pub T);
 #[derive(Clone)]
 struct ResponseData(Value);
 
+impl<T: ToJSON> Response<T> {
+    /// The data as JSON has it.
+    #[must_use]
+    pub fn data(&self) -> Value {
+        self.0.to_json().unwrap_or(Value::Null)
+    }
+}
+
 impl<T: ToJSON> IntoResponse for Response<T> {
     fn into_response(self) -> poem::Response {
-        let data = self.0.to_json().unwrap_or(Value::Null);
-        poem::Response::builder().extension(ResponseData(data)).finish()
+        poem::Response::builder().extension(ResponseData(self.data())).finish()
     }
 }
 
@@ -83,6 +92,7 @@ pub struct ViewEndpoint<H> {
     /// The path on which the `OpenApi` service knows the handlers.
     route: PathAndQuery,
     handlers: Arc<H>,
+    get: Option<DirectGet>,
     state: Arc<State>,
 }
 
@@ -102,6 +112,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             methods,
             route: declared.path.parse().map_err(|_| DeclarationError)?,
             handlers,
+            get: V::GET,
             state,
         })
     }
@@ -119,9 +130,13 @@ impl<H: Endpoint> ViewEndpoint<H> {
                 let takes_post = self.methods.contains(&Method::POST);
                 return Ok(metadata::determine_metadata(&self.view, takes_post));
             }
+            if let (Some(get), &Method::GET) = (self.get, &method) {
+                return get();
+            }
             // The server leaves out the body of an answer to HEAD.
             request.set_method(if method == Method::HEAD { Method::GET } else { method });
-            self.handler(request, user).await
+            // Boxed: it is large, and would be moved with each future around it.
+            Box::pin(self.handler(request, user)).await
         };
         match outcome.await {
             Ok(data) => self.finalize_response(StatusCode::OK, &data, None, accepted, &page),
@@ -181,7 +196,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         if let Some(user) = user {
             request.extensions_mut().insert(user);
         }
-        let mut response = match Box::pin(self.handlers.call(request)).await {
+        let mut response = match self.handlers.call(request).await {
             Ok(response) => response.into_response(),
             Err(error) => return Err(exception_of(error)),
         };
@@ -221,6 +236,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
     ) -> poem::Response {
         let mut response = poem::Response::builder().status(status).finish();
         let headers = response.headers_mut();
+        headers.reserve(HEADERS);
         let content_type = HeaderValue::from_static(accepted.renderer.content_type());
         headers.insert(header::CONTENT_TYPE, content_type);
         if let (Some(disposition), StatusCode::OK) = (accepted.renderer.disposition(), status) {

@@ -85,12 +85,13 @@ fn is_request_line(line: &[u8]) -> bool {
 fn is_framed<'a>(names: impl Iterator<Item = &'a [u8]>) -> bool {
     let (mut host, mut kind, mut length, mut coding) = (0, 0, 0, 0);
     for name in names {
-        match name.to_ascii_lowercase().as_slice() {
-            b"host" => host += 1,
-            b"content-type" => kind += 1,
-            b"content-length" => length += 1,
-            b"transfer-encoding" => coding += 1,
-            _ => {}
+        for (counted, number) in [
+            (&b"host"[..], &mut host),
+            (b"content-type", &mut kind),
+            (b"content-length", &mut length),
+            (b"transfer-encoding", &mut coding),
+        ] {
+            *number += usize::from(name.eq_ignore_ascii_case(counted));
         }
     }
     host <= 1 && kind <= 1 && length + coding <= 1

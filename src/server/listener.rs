@@ -5,13 +5,14 @@
 //! one backlog, which outlives every process.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use listenfd::ListenFd;
 use poem::Addr;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::settings::Bind;
 
@@ -29,7 +30,7 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// A client who has connected.
+/// A client who has connected, and is not yet watched by the runtime of any thread.
 pub(super) enum Client {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
@@ -80,9 +81,9 @@ impl Listener {
                 let (socket, address) = listener.accept().await?;
                 // Fails only for a socket that is closed already, which the next read tells.
                 let _ = socket.set_nodelay(true);
-                Client::Tcp(socket, address)
+                Client::Tcp(socket.into_std()?, address)
             }
-            Socket::Unix(listener) => Client::Unix(listener.accept().await?.0),
+            Socket::Unix(listener) => Client::Unix(listener.accept().await?.0.into_std()?),
         })
     }
 }
@@ -93,7 +94,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let is_in_use = matches!(&bound, Err(error) if error.kind() == ErrorKind::AddrInUse);
     let is_socket = || path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
     let is_left = || {
-        let answer = std::os::unix::net::UnixStream::connect(path);
+        let answer = UnixStream::connect(path);
         answer.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
     };
     if is_in_use && is_socket() && is_left() {

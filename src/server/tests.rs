@@ -15,6 +15,7 @@ use crate::settings::Bind;
 const HOUR: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(200);
 const LIMITS: Limits = Limits {
+    threads: 2,
     header_timeout: HOUR,
     idle_timeout: HOUR,
     write_timeout: HOUR,
@@ -72,14 +73,17 @@ async fn site(limits: Limits) -> Site {
     let (tell, events) = mpsc::unbounded_channel();
     let release = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&release);
-    let endpoint = make(move |request| {
+    let application = move || {
         let (tell, gate) = (tell.clone(), Arc::clone(&gate));
-        async move { respond(request, tell, gate).await }
-    });
+        let endpoint = make(move |request| {
+            let (tell, gate) = (tell.clone(), Arc::clone(&gate));
+            async move { respond(request, tell, gate).await }
+        });
+        Ok(endpoint.map_to_response())
+    };
     let (stop, stopped) = oneshot::channel();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let endpoint = endpoint.map_to_response();
-    let ended = tokio::spawn(serve(listener, endpoint, limits, server_error, shutdown));
+    let ended = tokio::spawn(serve(listener, application, limits, server_error, shutdown));
     Site { address, events, release, stop, ended }
 }
 

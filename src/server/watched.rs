@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Limits;
 use super::progress::{Phase, Progress};
@@ -18,31 +18,42 @@ use super::progress::{Phase, Progress};
 /// client could lose the answer that it got before it had sent everything.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A limit in time that is set again and again.
+/// A limit in time that is set again and again, with each request, and hardly ever reached: so the timer behind it
+/// rings early, and is then told of the moment that counts.
 #[derive(Default)]
 struct Deadline {
     sleep: Option<Pin<Box<Sleep>>>,
-    running: bool,
+    at: Option<Instant>,
 }
 
 impl Deadline {
     fn start(&mut self, limit: Duration) {
-        self.running = true;
+        let at = Instant::now() + limit;
+        self.at = Some(at);
         match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().reset(Instant::now() + limit),
-            None => self.sleep = Some(Box::pin(sleep(limit))),
+            Some(sleep) if at < sleep.deadline() => sleep.as_mut().reset(at),
+            Some(_) => {}
+            None => self.sleep = Some(Box::pin(sleep_until(at))),
         }
     }
 
     fn stop(&mut self) {
-        self.running = false;
+        self.at = None;
+    }
+
+    fn is_running(&self) -> bool {
+        self.at.is_some()
     }
 
     /// Resolves when the time is over; never when none is set.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.sleep {
-            Some(sleep) if self.running => sleep.as_mut().poll(cx),
-            _ => Poll::Pending,
+        let (Some(sleep), Some(at)) = (&mut self.sleep, self.at) else { return Poll::Pending };
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= at {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(at);
         }
     }
 }
@@ -81,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
 
     /// The client takes nothing: the deadline began with the first such moment of this response.
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if !self.writing.running {
+        if !self.writing.is_running() {
             self.writing.start(self.limits.write_timeout);
             self.progress.set_unsent(true);
         }
@@ -150,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     /// hyper flushes when the socket has taken its whole buffer. It does not read again when that ended an answer, so
     /// that the wait for the next request has to begin here.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.writing.running {
+        if self.writing.is_running() {
             self.writing.stop();
             self.progress.set_unsent(false);
         }

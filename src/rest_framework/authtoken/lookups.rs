@@ -3,13 +3,13 @@
 //! Why is there no cache? A token that was deleted must be refused on the next request. A
 //! look-up starts only after each of its requests has arrived, so each answer is as fresh as
 //! that of a SELECT of its own; and while one is under way the requests that arrive gather for
-//! the next. Nothing is delayed to make a batch: a request that finds the connection free looks
-//! up for itself, and shares its fate with nobody.
+//! the next. Nothing is delayed to make a batch: a look-up starts when the requests that have
+//! been read already are in it.
 
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::models::TokenModel;
 use crate::db::{Database, DatabaseError, Kept};
@@ -59,28 +59,20 @@ struct Waiting {
 
 /// The entrance to the look-ups. They end when it is dropped.
 pub struct Lookups {
-    tokens: TokenModel,
-    connection: Arc<Mutex<Kept>>,
     waiting: mpsc::Sender<Waiting>,
 }
 
 impl Lookups {
-    /// Starts the task that looks up, one SELECT after the other, on connections of its own.
+    /// Starts the task that looks up, one SELECT after the other, on a connection of its own.
     #[must_use]
     pub fn start(tokens: TokenModel, database: Database) -> Self {
         let (waiting, arriving) = mpsc::channel(MAX_WAITING);
-        let connection = Arc::new(Mutex::new(Kept::new(database)));
-        tokio::spawn(look_up(tokens.clone(), Arc::clone(&connection), arriving));
-        Self { tokens, connection, waiting }
+        tokio::spawn(look_up(tokens, Kept::new(database), arriving));
+        Self { waiting }
     }
 
     /// The user that `key` stands for.
     pub async fn for_key(&self, key: &str) -> Answer {
-        if let Ok(mut connection) = self.connection.try_lock() {
-            // Boxed: the future of a query is large, and would be moved with each one around it.
-            let found = Box::pin(self.tokens.for_keys(&mut connection, &[key])).await;
-            return found.map(|mut found| found.remove(key)).map_err(LookupError::from);
-        }
         let (answer, found) = oneshot::channel();
         let waiting = Waiting { key: key.to_owned(), answer };
         self.waiting.try_send(waiting).map_err(|refused| match refused {
@@ -92,21 +84,9 @@ impl Lookups {
 }
 
 /// Takes all that wait, up to the bound, and answers them with one SELECT.
-async fn look_up(
-    tokens: TokenModel,
-    connection: Arc<Mutex<Kept>>,
-    mut arriving: mpsc::Receiver<Waiting>,
-) {
+async fn look_up(tokens: TokenModel, mut connection: Kept, mut arriving: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    while let Some(first) = arriving.recv().await {
-        // Whoever came while the connection was in use is in the batch.
-        let mut connection = connection.lock().await;
-        batch.push(first);
-        while batch.len() < MAX_BATCH
-            && let Ok(next) = arriving.try_recv()
-        {
-            batch.push(next);
-        }
+    while arriving.recv_many(&mut batch, MAX_BATCH).await > 0 {
         // Who has left is not looked up.
         batch.retain(|waiting: &Waiting| !waiting.answer.is_closed());
         let keys: Vec<&str> = batch.iter().map(|waiting| waiting.key.as_str()).collect();

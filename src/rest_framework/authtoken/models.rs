@@ -58,9 +58,11 @@ impl TokenModel {
         keys: &[&str],
     ) -> Result<HashMap<String, User>, DatabaseError> {
         let rows = connection.query_texts(&self.for_keys, keys).await?;
+        // By their places: to find a column by its name costs as much as to read it.
         let user = |row: &QueryResult| {
-            let user = User { profile: self.fetch.profile(row)?, ..User::from_row(row)? };
-            Ok((row.try_get("", "key")?, user))
+            let (pk, username) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+            let (is_active, profile) = (row.try_get_by_index(3)?, self.fetch.profile(row)?);
+            Ok((row.try_get_by_index(0)?, User { pk, username, is_active, profile }))
         };
         rows.iter().map(user).collect::<Result<_, DbErr>>().map_err(DatabaseError::from)
     }
