@@ -59,9 +59,9 @@ class Lock:
         self.holder.close()
         self.watcher.close()
 
-    def sees(self, statements: int) -> bool:
+    def sees(self, statements: int, within: float = TIMEOUT * 0.8) -> bool:
         """Comes back when so many wait, or when the first of them must have given up."""
-        end = time.monotonic() + TIMEOUT * 0.8
+        end = time.monotonic() + within
         waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         while time.monotonic() < end:
             if self.watcher.execute(f"SELECT count(*) {waiting}").fetchone() == (statements,):
@@ -215,6 +215,23 @@ def test_statements_that_are_lost_under_way_are_503_and_the_pool_recovers(
     for request in (SECRET, LOGIN):
         until(behind_the_hole, request, 200, within=5)
     fill_the_pool(behind_the_hole, url)
+
+
+@POSTGRES
+def test_statements_that_were_given_up_do_not_pile_up_behind_a_lock(
+    bench: Bench, pair: Pair, url: str
+) -> None:
+    """The server gives them up too, while the lock is still held; else each would keep its connection."""
+    with start_binary(pair, url, SETTINGS, bench.log("ours")) as service:
+        fill_the_pool(service, url)
+        with Lock(url) as lock:
+            for _ in range(3):
+                for found in ask_all(service, [LOGIN, SECRET] * CONNECTIONS):
+                    is_unavailable(found, waits=2)
+            # The last of them may have begun when nobody waited for it any more.
+            assert lock.sees(0, within=3 * TIMEOUT)
+        for request in (SECRET, LOGIN):
+            until(service, request, 200, within=5)
 
 
 @SQLITE

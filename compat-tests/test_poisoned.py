@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pytest
 
 import wire
 from bench import Bench
-from databases import User
+from databases import SqliteDatabase, User
 from services import Pair, Service, hashers, start_binary
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
@@ -35,7 +36,11 @@ POISONED = {
 LONG = {
     name: f"{name}$" + "x" * 10_000_000
     for name in ("argon2", "bcrypt", "bcrypt_sha256", "scrypt", "md5", "pbkdf2_sha256", "unknown")
-} | {"dollars": "$" * 1_000_000, "bare": "\x7f" * 1_000_000}
+} | {
+    "salt": "pbkdf2_sha256$1000$" + "x" * 10_000_000 + "$hash",
+    "dollars": "$" * 1_000_000,
+    "bare": "\x7f" * 1_000_000,
+}
 LISTED = hashers("PBKDF2", "PBKDF2SHA1", "Argon2", "BCryptSHA256", "BCrypt", "Scrypt", "MD5")
 
 
@@ -70,6 +75,24 @@ def test_a_poisoned_hash_is_the_ordinary_no(bench: Bench, pair: Pair, kind: str)
             assert (status, body) == (400, REFUSED), name
             assert seconds < 3, name
         assert memory_of(service) < before + 160_000_000
+    finally:
+        service.stop()
+        database.close()
+
+
+def test_a_hash_that_is_no_text(bench: Bench, pair: Pair) -> None:
+    """SQLite stores bytes of any kind in a column of texts; Django's driver fails on them."""
+    database = bench.database(pair, "sqlite")
+    assert isinstance(database, SqliteDatabase)
+    database.reset([User("junk", "secret", "x"), User("bytes", "secret", "x")])
+    encoded = "md5$abcdefghijklmnopqrstuv$" + hashlib.md5(b"abcdefghijklmnopqrstuvsecret").hexdigest()
+    for name, value in ("junk", b"\xff\x00\xfe"), ("bytes", encoded.encode()):
+        database.connection.execute("UPDATE auth_user SET password = ? WHERE username = ?", (value, name))
+    service = start_binary(pair, database.url, {"PBKDF2_ITERATIONS": 1000} | LISTED, bench.log("ours"))
+    try:
+        assert login(service, "junk")[:2] == (400, REFUSED)
+        # The bytes of a hash are as good as its text, also where they are compared again.
+        assert login(service, "bytes")[0] == 200
     finally:
         service.stop()
         database.close()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr,
@@ -92,7 +93,8 @@ impl Database {
             });
         let connecting = async {
             if let DatabaseUrl::Postgres(url) = &settings.database_url {
-                probe(url).await?;
+                let limit = statement_timeout(url, settings.database_timeout).await?;
+                options.map_sqlx_postgres_opts(move |postgres| postgres.options(limit));
             }
             sea_orm::Database::connect(options).await
         };
@@ -104,6 +106,12 @@ impl Database {
             connections: settings.database_connections,
             timeout: settings.database_timeout,
         })
+    }
+
+    /// `DATABASE_TIMEOUT`.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// SeaORM's own connection, for the commands.
@@ -197,7 +205,12 @@ fn is_lost(error: &DbErr) -> bool {
         return false;
     };
     let RuntimeErr::SqlxError(error) = error else { return false };
-    match error.as_ref() {
+    is_broken(error)
+}
+
+/// Whether the connection that gave this error is of no more use.
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         // Class 57, operator intervention: the server shut the connection down.
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
@@ -205,11 +218,29 @@ fn is_lost(error: &DbErr) -> bool {
     }
 }
 
-/// One connection outside the pool, for the sake of its error: the pool goes on trying, and says
-/// at last only that it took too long.
-async fn probe(url: &str) -> Result<(), DbErr> {
-    let connection = async { PgConnection::connect(url).await?.close().await };
-    connection.await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))
+/// The option that ends a statement at the server too when nobody waits for it any more: behind a
+/// lock of a migration the statements that were given up would pile up, each with its connection.
+/// None where the site has one of its own, and behind a `PgBouncer`, which lets none through.
+///
+/// Found by one connection outside the pool, also for the sake of its error: the pool goes on
+/// trying, and says at last only that it took too long.
+async fn statement_timeout(
+    url: &str,
+    timeout: Duration,
+) -> Result<Option<(&'static str, u128)>, DbErr> {
+    let connect =
+        async |options: &PgConnectOptions| PgConnection::connect_with(options).await?.close().await;
+    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
+    let site: PgConnectOptions = url.parse().map_err(failed)?;
+    if !site.get_options().is_some_and(|options| options.contains("statement_timeout")) {
+        let limit = ("statement_timeout", timeout.as_millis());
+        match connect(&site.clone().options([limit])).await {
+            // 08P01, protocol_violation: "unsupported startup parameter".
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("08P01") => {}
+            connected => return connected.map(|()| Some(limit)).map_err(failed),
+        }
+    }
+    connect(&site).await.map(|()| None).map_err(failed)
 }
 
 fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOptions {
@@ -231,6 +262,14 @@ fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOption
 pub struct ByTexts {
     one: Arc<str>,
     many: Arc<str>,
+}
+
+impl ByTexts {
+    /// The query by one text, its only value.
+    #[must_use]
+    pub fn one(&self) -> &str {
+        &self.one
+    }
 }
 
 /// A connection outside the pool, made when it is needed and kept while it works.
@@ -266,11 +305,12 @@ impl Kept {
         let timeout = self.database.timeout;
         let answer = async {
             // Taken out, so that a query which is given up takes its connection with it.
-            if let Some(mut connection) = self.connection.take()
-                && let Ok(rows) = connection.query_texts(query, texts).await
-            {
-                self.connection = Some(connection);
-                return Ok(rows);
+            if let Some(mut connection) = self.connection.take() {
+                let answer = connection.query_texts(query, texts).await;
+                if !answer.as_ref().is_err_and(is_broken) {
+                    self.connection = Some(connection);
+                    return answer;
+                }
             }
             let mut connection = KeptConnection::open(self.database.connection()).await?;
             let rows = connection.query_texts(query, texts).await?;

@@ -7,7 +7,7 @@
 //! a view, such as [`rest_framework::authtoken::views`].
 //!
 //! Imports run down this list only: [`management`], [`urls`], [`openapi`] and [`docs`], [`secret`] and [`forward_auth`],
-//! [`rest_framework`], [`state`], the two `models` and [`django`], [`db`] and [`server`],
+//! [`rest_framework`], [`state`], the two `models`, the token look-ups and [`django`], [`db`] and [`server`],
 //! [`settings`]. A script checks it.
 
 pub mod db;

@@ -155,7 +155,7 @@ settings! {
     HASHING_MEMORY hashing_memory: u64 = "134217728";
     /// How far the hashing threads stand behind the others on Linux: 0, not at all, to 19.
     HASHING_NICE hashing_nice: u8 = "10";
-    /// Connections to the database at most.
+    /// Connections to the database at most; each of `REQUEST_THREADS` has one more, for the look-ups of tokens.
     DATABASE_CONNECTIONS database_connections: u32 = "8";
     /// Seconds that a statement, or the wait for a connection, may take before the answer is 503.
     DATABASE_TIMEOUT database_timeout: Duration = "5";

@@ -78,7 +78,7 @@ impl Default for UserModel {
                 r#"SELECT CAST("{pk}" AS text) AS pk, CAST("{username_field}" AS text) AS username, CAST("password" AS text) AS password, "is_active" FROM "{table}" WHERE "{username_field}" = $1"#
             ),
             set_password: format!(
-                r#"UPDATE "{table}" SET "password" = $1 WHERE "{pk}" = CAST($2 AS {pk_type}) AND "password" = $3"#
+                r#"UPDATE "{table}" SET "password" = $1 WHERE "{pk}" = CAST($2 AS {pk_type}) AND CAST("password" AS text) = $3"#
             ),
             table,
             pk,
@@ -168,7 +168,10 @@ impl Credentials {
     fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
         Ok(Self {
             user: User::from_row(row)?,
-            password: EncodedPassword::from(row.try_get::<String>("", "password")?),
+            // SQLite stores bytes of any kind; what is no text is a hash that nobody can read.
+            password: row
+                .try_get("", "password")
+                .map_or(EncodedPassword::unreadable(), From::<String>::from),
         })
     }
 }

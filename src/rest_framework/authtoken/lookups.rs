@@ -6,9 +6,13 @@
 //! the next. Nothing is delayed to make a batch: a look-up starts when the requests that have
 //! been read already are in it.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::models::TokenModel;
@@ -17,8 +21,11 @@ use crate::django::auth::models::User;
 
 /// Keys in one SELECT.
 const MAX_BATCH: usize = 256;
-/// Requests that may wait; each holds its place only as long as its client is there.
+/// Requests that may wait.
 const MAX_WAITING: usize = 16 * 1024;
+/// Django's column holds 40 characters; that of a custom token model may hold some more. Nothing is
+/// asked for a longer key.
+const MAX_KEY_LENGTH: usize = 1024;
 
 /// Why a look-up gave no answer.
 #[derive(Debug, Clone)]
@@ -27,8 +34,8 @@ pub enum LookupError {
     Database(Arc<DatabaseError>),
     /// Too many requests wait already.
     Overloaded,
-    /// The look-ups have ended with the service.
-    Ended,
+    /// The look-up broke off by a fault of this program, or ended with the service.
+    BrokenOff,
 }
 
 impl fmt::Display for LookupError {
@@ -36,7 +43,7 @@ impl fmt::Display for LookupError {
         match self {
             Self::Database(error) => write!(f, "{error}"),
             Self::Overloaded => f.write_str("too many token look-ups are waiting"),
-            Self::Ended => f.write_str("the token look-ups have ended"),
+            Self::BrokenOff => f.write_str("the token look-up broke off"),
         }
     }
 }
@@ -50,6 +57,29 @@ impl From<DatabaseError> for LookupError {
 }
 
 type Answer = Result<Option<User>, LookupError>;
+/// By key; a key without a row is not in it, and a row that cannot be read fails its own key only.
+type Found = HashMap<String, Result<User, LookupError>>;
+
+/// What can look up several keys at once.
+trait Source: Send + 'static {
+    fn for_keys(
+        &mut self,
+        keys: &[&str],
+    ) -> impl Future<Output = Result<Found, DatabaseError>> + Send;
+}
+
+/// The token table, through a connection of its own.
+struct Tokens {
+    model: TokenModel,
+    connection: Kept,
+}
+
+impl Source for Tokens {
+    async fn for_keys(&mut self, keys: &[&str]) -> Result<Found, DatabaseError> {
+        let rows = self.model.for_keys(&mut self.connection, keys).await?;
+        Ok(rows.into_iter().map(|(key, user)| (key, user.map_err(LookupError::from))).collect())
+    }
+}
 
 /// A request that waits for its user.
 struct Waiting {
@@ -59,50 +89,205 @@ struct Waiting {
 
 /// The entrance to the look-ups. They end when it is dropped.
 pub struct Lookups {
-    waiting: mpsc::Sender<Waiting>,
+    model: TokenModel,
+    database: Database,
+    shared: Shared,
 }
 
 impl Lookups {
-    /// Starts the task that looks up, one SELECT after the other, on a connection of its own.
+    /// Starts the task that looks up, one SELECT after the other.
     #[must_use]
-    pub fn start(tokens: TokenModel, database: Database) -> Self {
-        let (waiting, arriving) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(look_up(tokens, Kept::new(database), arriving));
-        Self { waiting }
+    pub fn start(model: TokenModel, database: Database) -> Self {
+        let connection = Kept::new(database.clone());
+        let source = Tokens { model: model.clone(), connection };
+        Self { model, shared: Shared::start(source, database.timeout()), database }
     }
 
     /// The user that `key` stands for.
+    ///
+    /// A key that is not ASCII, which Django makes none, is looked up by itself: a database in
+    /// another encoding than UTF-8 may refuse the statement for it.
     pub async fn for_key(&self, key: &str) -> Answer {
+        if key.len() > MAX_KEY_LENGTH {
+            return Ok(None);
+        }
+        if !key.is_ascii() {
+            return Ok(Box::pin(self.model.for_key(&self.database, key)).await?);
+        }
+        self.shared.for_key(key).await
+    }
+}
+
+/// The requests that share a source.
+struct Shared {
+    waiting: mpsc::Sender<Waiting>,
+    timeout: Duration,
+}
+
+impl Shared {
+    fn start(source: impl Source, timeout: Duration) -> Self {
+        let (waiting, arriving) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(look_up(source, arriving));
+        Self { waiting, timeout }
+    }
+
+    async fn for_key(&self, key: &str) -> Answer {
         let (answer, found) = oneshot::channel();
-        let waiting = Waiting { key: key.to_owned(), answer };
-        self.waiting.try_send(waiting).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => LookupError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => LookupError::Ended,
+        self.waiting.try_send(Waiting { key: key.to_owned(), answer }).map_err(|refused| {
+            match refused {
+                mpsc::error::TrySendError::Full(_) => LookupError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => LookupError::BrokenOff,
+            }
         })?;
-        found.await.unwrap_or(Err(LookupError::Ended))
+        // The look-ups before it take their time too.
+        let found = tokio::time::timeout(self.timeout, found).await;
+        found.map_err(|_| DatabaseError::TimedOut)?.unwrap_or(Err(LookupError::BrokenOff))
     }
 }
 
 /// Takes all that wait, up to the bound, and answers them with one SELECT.
-async fn look_up(tokens: TokenModel, mut connection: Kept, mut arriving: mpsc::Receiver<Waiting>) {
-    let mut batch = Vec::with_capacity(MAX_BATCH);
+async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>) {
+    let mut batch: Vec<Waiting> = Vec::with_capacity(MAX_BATCH);
     while arriving.recv_many(&mut batch, MAX_BATCH).await > 0 {
         // Who has left is not looked up.
-        batch.retain(|waiting: &Waiting| !waiting.answer.is_closed());
-        let keys: Vec<&str> = batch.iter().map(|waiting| waiting.key.as_str()).collect();
-        match tokens.for_keys(&mut connection, &keys).await {
-            Ok(found) => {
-                for waiting in batch.drain(..) {
-                    let user = found.get(&waiting.key).cloned();
-                    let _ = waiting.answer.send(Ok(user));
-                }
-            }
-            Err(error) => {
-                let error = LookupError::from(error);
-                for waiting in batch.drain(..) {
-                    let _ = waiting.answer.send(Err(error.clone()));
-                }
-            }
+        batch.retain(|waiting| !waiting.answer.is_closed());
+        if batch.is_empty() {
+            continue;
         }
+        let keys: Vec<&str> = batch.iter().map(|waiting| waiting.key.as_str()).collect();
+        // A panic is the end of this look-up, not of all that come after it.
+        let found = AssertUnwindSafe(source.for_keys(&keys)).catch_unwind().await;
+        let found = if let Ok(found) = found {
+            found.map_err(LookupError::from)
+        } else {
+            tracing::error!(requests = batch.len(), "a token look-up broke off");
+            Err(LookupError::BrokenOff)
+        };
+        for Waiting { key, answer } in batch.drain(..) {
+            let user = match &found {
+                Ok(found) => found.get(&key).cloned().transpose(),
+                Err(error) => Err(error.clone()),
+            };
+            let _ = answer.send(user);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Finds a user of the key's name, when it is let to; `panic` breaks it.
+    struct Gate {
+        open: Arc<tokio::sync::Semaphore>,
+        asked: Arc<std::sync::Mutex<Vec<usize>>>,
+    }
+
+    impl Source for Gate {
+        async fn for_keys(&mut self, keys: &[&str]) -> Result<Found, DatabaseError> {
+            self.asked.lock().unwrap().push(keys.len());
+            self.open.acquire().await.unwrap().forget();
+            assert!(!keys.contains(&"panic"));
+            let user = |key: &&str| {
+                let user = User {
+                    pk: "1".to_owned(),
+                    username: (*key).to_owned(),
+                    is_active: true,
+                    profile: None,
+                };
+                let unreadable = LookupError::from(DatabaseError::TimedOut);
+                ((*key).to_owned(), if *key == "bad row" { Err(unreadable) } else { Ok(user) })
+            };
+            Ok(keys.iter().filter(|key| **key != "unknown").map(user).collect())
+        }
+    }
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    type Asked = Arc<std::sync::Mutex<Vec<usize>>>;
+
+    fn shared(timeout: Duration) -> (Arc<Shared>, Arc<tokio::sync::Semaphore>, Asked) {
+        let open = Arc::new(tokio::sync::Semaphore::new(0));
+        let asked = Asked::default();
+        let gate = Gate { open: Arc::clone(&open), asked: Arc::clone(&asked) };
+        (Arc::new(Shared::start(gate, timeout)), open, asked)
+    }
+
+    fn ask(shared: &Arc<Shared>, key: &'static str) -> tokio::task::JoinHandle<Answer> {
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move { shared.for_key(key).await })
+    }
+
+    fn name(answer: Answer) -> Result<Option<String>, String> {
+        answer.map(|user| user.map(|user| user.username)).map_err(|error| error.to_string())
+    }
+
+    /// All that can go on has gone on: the test's runtime has one thread and no timer of ours.
+    async fn settle() {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_at_the_same_time_shares_a_look_up() {
+        let (shared, open, asked) = shared(LONG);
+        let first = ask(&shared, "first");
+        settle().await;
+        let others = ["second", "unknown", "bad row", "second"].map(|key| ask(&shared, key));
+        settle().await;
+        open.add_permits(2);
+        assert_eq!(name(first.await.unwrap()), Ok(Some("first".to_owned())));
+        let [second, unknown, bad, again] = others;
+        assert_eq!(name(second.await.unwrap()), Ok(Some("second".to_owned())));
+        assert_eq!(name(again.await.unwrap()), Ok(Some("second".to_owned())));
+        assert_eq!(name(unknown.await.unwrap()), Ok(None));
+        // A row that cannot be read is one request's fault.
+        assert!(bad.await.unwrap().is_err());
+        assert_eq!(*asked.lock().unwrap(), [1, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_look_up_and_no_other() {
+        let (shared, open, _) = shared(LONG);
+        let first = ask(&shared, "first");
+        settle().await;
+        let broken = ["panic", "second"].map(|key| ask(&shared, key));
+        settle().await;
+        open.add_permits(2);
+        assert!(first.await.unwrap().is_ok());
+        for broken in broken {
+            assert_eq!(name(broken.await.unwrap()), Err("the token look-up broke off".to_owned()));
+        }
+        let third = ask(&shared, "third");
+        settle().await;
+        let fourth = ask(&shared, "fourth");
+        open.add_permits(2);
+        assert_eq!(name(third.await.unwrap()), Ok(Some("third".to_owned())));
+        assert_eq!(name(fourth.await.unwrap()), Ok(Some("fourth".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_ends_no_look_up_and_costs_none() {
+        let (shared, open, asked) = shared(LONG);
+        let leaves = ask(&shared, "leaves");
+        settle().await;
+        let waits = ask(&shared, "waits");
+        settle().await;
+        leaves.abort();
+        waits.abort();
+        settle().await;
+        open.add_permits(2);
+        assert!(shared.for_key("comes").await.is_ok());
+        assert_eq!(*asked.lock().unwrap(), [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn the_wait_is_bounded_whatever_is_before_it() {
+        let (shared, _open, _) = shared(Duration::from_millis(20));
+        let _first = ask(&shared, "first");
+        settle().await;
+        let waits = ask(&shared, "second").await.unwrap();
+        assert_eq!(name(waits), Err("the database did not answer in time".to_owned()));
     }
 }

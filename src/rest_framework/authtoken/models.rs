@@ -1,6 +1,5 @@
 //! `rest_framework.authtoken.models.Token`: the token table.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
@@ -31,8 +30,9 @@ impl TokenModel {
         // Columns are cast, so that a migration which makes one longer does not change the type of
         // a statement that PostgreSQL has prepared.
         // The user must still be the one whose password was verified.
-        let verified =
-            format!(r#"u."{pk}" = CAST($1 AS {pk_type}) AND u."password" = $2 AND u."is_active""#);
+        let verified = format!(
+            r#"u."{pk}" = CAST($1 AS {pk_type}) AND CAST(u."password" AS text) = $2 AND u."is_active""#
+        );
         let further = fetch.columns(users, database);
         Self {
             fetch,
@@ -51,20 +51,37 @@ impl TokenModel {
         }
     }
 
-    /// The users that these keys stand for, by key: one SELECT.
+    /// The users that these keys stand for, each with its key: one SELECT. A row that cannot be read
+    /// is its own error.
     pub async fn for_keys(
         &self,
         connection: &mut Kept,
         keys: &[&str],
-    ) -> Result<HashMap<String, User>, DatabaseError> {
+    ) -> Result<Vec<(String, Result<User, DatabaseError>)>, DatabaseError> {
         let rows = connection.query_texts(&self.for_keys, keys).await?;
-        // By their places: to find a column by its name costs as much as to read it.
-        let user = |row: &QueryResult| {
-            let (pk, username) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-            let (is_active, profile) = (row.try_get_by_index(3)?, self.fetch.profile(row)?);
-            Ok((row.try_get_by_index(0)?, User { pk, username, is_active, profile }))
+        let read = |row: &QueryResult| {
+            // A key that is no text is nobody's in this look-up.
+            let key = row.try_get_by_index(0).ok()?;
+            Some((key, self.user(row).map_err(DatabaseError::from)))
         };
-        rows.iter().map(user).collect::<Result<_, DbErr>>().map_err(DatabaseError::from)
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
+    /// The user that one key stands for.
+    pub async fn for_key(
+        &self,
+        database: &Database,
+        key: &str,
+    ) -> Result<Option<User>, DatabaseError> {
+        let row = database.query_one(self.for_keys.one(), [key.into()]).await?;
+        Ok(row.as_ref().map(|row| self.user(row)).transpose()?)
+    }
+
+    fn user(&self, row: &QueryResult) -> Result<User, DbErr> {
+        // By their places: to find a column by its name costs as much as to read it.
+        let (pk, username) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        let (is_active, profile) = (row.try_get_by_index(3)?, self.fetch.profile(row)?);
+        Ok(User { pk, username, is_active, profile })
     }
 
     /// `Token.objects.get_or_create(user=…)`: one token a user, whoever asks at the same time.

@@ -6,6 +6,7 @@ use super::models::generate_key;
 use super::serializers::{AUTH_TOKEN, AuthToken, AuthTokenRequest};
 use crate::django::auth::backends;
 use crate::django::auth::hashers::Password;
+use crate::django::auth::models::Credentials;
 use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::parsers::Parser;
@@ -64,6 +65,7 @@ impl ObtainAuthToken {
 /// changed, a user who was deactivated or deleted meanwhile, gets no token.
 async fn obtain(state: &State, username: &str, password: Password) -> Result<String, APIException> {
     let State { database, users, hashing_pool, .. } = state;
+    let mut before: Option<Credentials> = None;
     for _ in 0..ATTEMPTS {
         let verified =
             backends::authenticate(database, users, hashing_pool, username, &password).await;
@@ -76,6 +78,11 @@ async fn obtain(state: &State, username: &str, password: Password) -> Result<Str
         if let Some(token) = issued.map_err(APIException::unavailable)? {
             return Ok(token);
         }
+        // Else the hash would be made in vain again and again.
+        if before.is_some_and(|before| before.password.as_str() == credentials.password.as_str()) {
+            break;
+        }
+        before = Some(credentials);
     }
     let changing = std::io::Error::other("the user's row changed during each attempt to log in");
     Err(APIException::unavailable(changing))

@@ -12,7 +12,7 @@ use crate::django::utils::crypto::{RandomSource, get_random_string};
 pub(super) const SALT_LENGTH: usize = 22;
 
 /// Django's column holds 128 characters; that of a custom user model may hold some more. No hash is longer than this.
-const MAX_ENCODED_LENGTH: usize = 1024;
+pub(super) const MAX_ENCODED_LENGTH: usize = 1024;
 
 /// A hasher class. Pure: the same arguments give the same answer, and nothing is kept.
 pub(super) trait PasswordHasher {

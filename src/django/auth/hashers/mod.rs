@@ -32,7 +32,7 @@ pub use plan::{Done, LANES, LaneTask, LaneWork, Outcome, Plan, Work, advance};
 
 use crate::django::utils::crypto::{RandomSource, get_random_string};
 
-use base::SALT_LENGTH;
+use base::{MAX_ENCODED_LENGTH, SALT_LENGTH};
 use defaults::{Hasher, WholeHasher};
 use derived::{DerivedCheck, Ending};
 use new_hash::{NewHash, WholeHash};
@@ -157,6 +157,9 @@ impl Hashers {
         };
         if !is_password_usable(encoded) {
             return self.refuse(Reason::Unusable);
+        }
+        if encoded.as_str().len() > MAX_ENCODED_LENGTH {
+            return self.refuse(Reason::Corrupt);
         }
         let Some(algorithm) = self.identify_hasher(encoded) else {
             return self.refuse(Reason::UnknownAlgorithm);

@@ -37,6 +37,12 @@ impl fmt::Debug for Password {
 pub struct EncodedPassword(Zeroizing<String>);
 
 impl EncodedPassword {
+    /// Stands for a column that holds no text: a hash of no hasher.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self::from("\u{fffd}".to_owned())
+    }
+
     /// The text of the column.
     #[must_use]
     pub fn as_str(&self) -> &str {
