@@ -292,11 +292,12 @@ class Fuzzer:
         return "\n".join(lines)
 
 
-def fuzzer(bench: Bench, pair: Pair, kind: str, **changed: Any) -> Fuzzer:
-    """Both services on new databases; `changed` are settings of ours alone (a mutant)."""
+def fuzzer(bench: Bench, pair: Pair, kind: str, site: str = "plain", **changed: Any) -> Fuzzer:
+    """Both services of one site on new databases; `changed` are settings of ours alone (a mutant)."""
+    settings = services.SITES[site] | SETTINGS
     theirs, mine = bench.database(pair, kind), bench.database(pair, kind)
-    django = start_django(pair, theirs.url, SETTINGS | {"CONN_MAX_AGE": 600}, bench.log("django"), seed="0")
-    ours = start_binary(pair, mine.url, SETTINGS | changed, bench.log("ours"))
+    django = start_django(pair, theirs.url, settings | {"CONN_MAX_AGE": 600}, bench.log("django"), seed="0")
+    ours = start_binary(pair, mine.url, settings | changed, bench.log("ours"))
     return Fuzzer(Side(django, theirs), Side(ours, mine))
 
 
@@ -315,6 +316,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="leave out the first ones of this seed")
     parser.add_argument("--pair", help="the Django, e.g. 5.2; the newest if left out")
     parser.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
+    parser.add_argument("--site", default="plain", help="the settings of both, by a name of services.SITES")
     parser.add_argument("--stop-after", type=int, default=20, help="end after so many differences")
     told = parser.parse_args()
     pair = next(pair for pair in services.pairs() if told.pair in (None, pair.django))
@@ -322,8 +324,8 @@ def main() -> int:
         bench = Bench(Path(folder))
         with ExitStack() as ending:
             ending.callback(bench.stop)
-            run = fuzzer(bench, pair, told.database)
-            print(f"seed {told.seed}, Django {pair.django}, {told.database}", flush=True)
+            run = fuzzer(bench, pair, told.database, told.site)
+            print(f"seed {told.seed}, Django {pair.django}, {told.database}, site {told.site}", flush=True)
             seen = 0
             for start in range(told.start, told.start + told.requests, BATCH):
                 number = min(BATCH, told.start + told.requests - start)

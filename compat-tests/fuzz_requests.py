@@ -9,6 +9,7 @@ from clients import KEY
 from fuzz_bodies import JUNK, TEXTS, mutated, quoted, typed_body
 
 LOGIN, SECRET = b"/api-token-auth/", b"/secret/"
+HOST = b"api.example.com"
 METHODS = [
     b"HEAD", b"PUT", b"DELETE", b"PATCH", b"TRACE", b"PROPFIND", b"CONNECT", b"LINK", b"M-SEARCH", b"GET",
     b"POST", b"OPTIONS", b"ABCDEFGHIJKLMNOPQRST", b"post", b"Get", b"X", b"BREW.NOW", b"A_B", b"GET1",
@@ -28,11 +29,11 @@ PATHS = [
 QUERIES = [
     b"format=json", b"format=api", b"format=xml", b"format=", b"format", b"format=JSON", b"format=json+",
     b"a=b&a=c", b"%", b"&&;=", b"format=%6Ason", b"format=json&format=api", b"format=api&format=json",
-    b"%ff=%fe", b"format=%00", b"f%6Frmat=xml", b"a=\\", b"a='", b"a=%27", b"?", b"a=b?c", b"format=json;x=y",
-    b"format=json%00", b"format=%C3%A9", b"%66ormat=json", b"format=json&" + b"a&" * 990,
-    b"a&" * 997 + b"format=xml", b"&" * 998, b"&" * 999, b"&" * 1000, b"&" * 1001, b"token=" + KEY.encode(),
-    b"a=[]{}|^", b"a=%zz&b=%2", b"charset=x", b"a=b#c", b"=", b"=format", b" format=json", b"a=+%20",
-    b"a=~!*()'",
+    b"%ff=%fe", b"format=%00", b"f%6Frmat=xml", b"a=\\", b"a='", b"a=%27", b"?", b"a=b?c",
+    b"format=json;x=y", b"format=json%00", b"format=%C3%A9", b"%66ormat=json",
+    b"format=json&" + b"a&" * 990, b"a&" * 997 + b"format=xml", b"&" * 998, b"&" * 999, b"&" * 1000,
+    b"&" * 1001, b"token=" + KEY.encode(), b"a=[]{}|^", b"a=%zz&b=%2", b"charset=x", b"a=b#c", b"=",
+    b"=format", b" format=json", b"a=+%20", b"a=~!*()'",
 ]  # fmt: skip
 SCHEMES = [
     b"token", b"TOKEN", b"tOkEn", b"Bearer", b"Basic", b"Tokens", b"", b"T\xc3\xb6ken", b"To\xe2\x84\xaaen",
@@ -40,8 +41,8 @@ SCHEMES = [
 ]  # fmt: skip
 GAPS = [b"  ", b"\t", b"\xa0", b"\x85", b"", b",", b" \t ", b":", b"=", b"\xc2\xa0"]
 KEYS = [
-    b"", b"x", KEY.upper().encode(), KEY[:39].encode(), KEY.encode() + b"0", b"ca01" * 10, b"da0" * 13 + b"0",
-    "schlüssel".encode(), "schlüssel".encode("latin-1"), "ключ".encode(), b"short",
+    b"", b"x", KEY.upper().encode(), KEY[:39].encode(), KEY.encode() + b"0", b"ca01" * 10,
+    b"da0" * 13 + b"0", "schlüssel".encode(), "schlüssel".encode("latin-1"), "ключ".encode(), b"short",
     b'"' + KEY.encode() + b'"', b"token=" + KEY.encode(), KEY.encode() + b",", b"k" * 41, b"k" * 3000,
     b"'; --", b"%s", b"a\xffb", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf0\x9f\x98\x80", b"\xe2\x80\xa8",
     KEY.encode()[::-1], b"SHORT", b"\xc3\xa9" * 40, b"\xef\xbb\xbf" + KEY.encode(), b"..", b"null",
@@ -60,30 +61,37 @@ ACCEPT_PARAMETERS = [
     b"x*=utf-8''y", b"q=0;q=1",
 ]  # fmt: skip
 INDENTS = [
-    b"4", b"0", b"1", b"8", b"9", b"99999999999999999999", b"-1", b"+2", b" 3", b"3 ", b"1_0", b"1__0", b"_1",
-    b"x", b"", b'"2"', b"2.0", b"0x2", b"\xb2", b"\xa02", b"'2'", b"02", b"00", b"1e1", b"--1", b"+-1",
-    b"\xd9\xa3", b'" 2"', b'"\\2"', b"2\x85", b"\x1c2", b"9" * 200, b"+", b"-", b"- 1", b"4294967297",
+    b"4", b"0", b"1", b"8", b"9", b"99999999999999999999", b"-1", b"+2", b" 3", b"3 ", b"1_0", b"1__0",
+    b"_1", b"x", b"", b'"2"', b"2.0", b"0x2", b"\xb2", b"\xa02", b"'2'", b"02", b"00", b"1e1", b"--1",
+    b"+-1", b"\xd9\xa3", b'" 2"', b'"\\2"', b"2\x85", b"\x1c2", b"9" * 200, b"+", b"-", b"- 1",
+    b"4294967297",
 ]  # fmt: skip
 HOSTS = [
-    b"t", b"t:80", b"T.Example.COM", b"t.", b"t..", b".t", b"[::1]", b"[::1]:80", b"[::1", b"::1", b"[]",
-    b"[x]", b"", b"a b", b"t:", b"t:x", b"t:0", b"t:99999999", b"t:80:80", b"\xe9", b"\xff", b"t_t", b"t@t",
-    b"t/t", b"t,t", b"%41", b"-", b"..", b".", b"127.0.0.1", b"[fe80::1%25eth0]", b"[::ffff:1.2.3.4]",
-    b"[1::.]", b"t\t", b"xn--e1afmkfd", b"t:\xb2", b"t:+1", b"[::1].", b"[::1]x", b"t?", b"t#", b"t\\",
-    b"[A::B]", b"[:]", b"[:.]", b"t:8_0", b"k\xe2\x84\xaa", b"localhost", b"t.:1", b" t", b"*", b"t;", b"t'",
-    b"[::G]", b"[1]", b":80", b".:80",
+    b"example.com", b"a.b.example.com.", b"notexample.com", b"EXAMPLE.com:80", b".example.com",
+    b"example.com..", b"www.example.com", b"a_b.example.com", b"api.example.com:443", b"example.com,evil",
+    b"example.com@evil", b"t", b"t:80", b"T.Example.COM", b"t.", b"t..", b".t", b"[::1]", b"[::1]:80",
+    b"[::1", b"::1", b"[]", b"[x]", b"", b"a b", b"t:", b"t:x", b"t:0", b"t:99999999", b"t:80:80", b"\xe9",
+    b"\xff", b"t_t", b"t@t", b"t/t", b"t,t", b"%41", b"-", b"..", b".", b"127.0.0.1", b"[fe80::1%25eth0]",
+    b"[::ffff:1.2.3.4]", b"[1::.]", b"t\t", b"xn--e1afmkfd", b"t:\xb2", b"t:+1", b"[::1].", b"[::1]x",
+    b"t?", b"t#", b"t\\", b"[A::B]", b"[:]", b"[:.]", b"t:8_0", b"k\xe2\x84\xaa", b"localhost", b"t.:1",
+    b" t", b"*", b"t;", b"t'", b"[::G]", b"[1]", b":80", b".:80",
+]  # fmt: skip
+SCHEMES_OF_PROXIES = [
+    b"https", b"http", b"HTTPS", b" https", b"https,http", b"http,https", b"https, http", b"", b"https ",
+    b"on", b",https", b"https,", b"\xa0https",
 ]  # fmt: skip
 OTHERS = [
-    (b"X-Forwarded-Host", b"evil"), (b"X-Forwarded-Proto", b"https"), (b"X-Forwarded-For", b"1.2.3.4"),
-    (b"Forwarded", b"host=evil;proto=https"), (b"Content-Encoding", b"gzip"),
-    (b"Accept-Language", b"de,fr;q=0.5"), (b"Accept-Encoding", b"gzip, br"),
+    (b"X-Forwarded-For", b"1.2.3.4"), (b"Forwarded", b"host=evil;proto=https"),
+    (b"Content-Encoding", b"gzip"), (b"Accept-Language", b"de,fr;q=0.5"), (b"Accept-Encoding", b"gzip, br"),
     (b"X-HTTP-Method-Override", b"GET"), (b"Origin", b"http://evil"), (b"Referer", b"\xff"),
     (b"If-Modified-Since", b"Thu, 01 Jan 1970 00:00:00 GMT"), (b"If-None-Match", b"*"),
     (b"Range", b"bytes=0-1"), (b"X-Requested-With", b"XMLHttpRequest"), (b"User-Agent", b""),
-    (b"Access-Control-Request-Method", b"PUT"), (b"Content-Language", b"x"), (b"Content_Type", b"text/plain"),
-    (b"Proxy-Authorization", b"Token " + KEY.encode()), (b"Upgrade", b"h2c"), (b"X", b"\xc3\xa9"),
-    (b"X-Script-Name", b"/x"), (b"Content-MD5", b"x"), (b"Accept-Charset", b"latin-1"), (b"TE", b"trailers"),
-    (b"Date", b"x"), (b"Max-Forwards", b"0"), (b"X-CSRFToken", b"x"), (b"Cookie", b"a=b"),
-    (b"Cookie", b"sessionid=0123456789abcdef"), (b"Expect", b"100-continue"), (b"X-Forwarded-Port", b"443"),
+    (b"Access-Control-Request-Method", b"PUT"), (b"Content-Language", b"x"),
+    (b"Content_Type", b"text/plain"), (b"Proxy-Authorization", b"Token " + KEY.encode()),
+    (b"Upgrade", b"h2c"), (b"X", b"\xc3\xa9"), (b"X-Script-Name", b"/x"), (b"Content-MD5", b"x"),
+    (b"Accept-Charset", b"latin-1"), (b"TE", b"trailers"), (b"Date", b"x"), (b"Max-Forwards", b"0"),
+    (b"X-CSRFToken", b"x"), (b"Cookie", b"a=b"), (b"Cookie", b"sessionid=0123456789abcdef"),
+    (b"Expect", b"100-continue"), (b"X-Forwarded-Port", b"443"),
     (b"Content-Disposition", b'form-data; name="username"'),
 ]  # fmt: skip
 
@@ -153,7 +161,7 @@ def made(chance: Random) -> Request:
     method = b"POST" if login else b"GET"
     if chance.randrange(9) == 0:
         method = chance.choice([b"OPTIONS", chance.choice(METHODS), chance.choice(METHODS)])
-    headers = [(b"Host", b"t" if chance.randrange(20) else chance.choice(HOSTS))]
+    headers = [(b"Host", HOST if chance.randrange(16) else chance.choice(HOSTS))]
     body = b""
     if login or chance.randrange(6) == 0:
         content_type, body = typed_body(chance)
@@ -164,6 +172,10 @@ def made(chance: Random) -> Request:
         headers.append((b"Accept", accept(chance)))
     if chance.randrange(6) == 0:
         headers.append(chance.choice(OTHERS))
+    if chance.randrange(16) == 0:
+        headers.append((b"X-Forwarded-Host", chance.choice([HOST, *HOSTS])))
+    if chance.randrange(16) == 0:
+        headers.append((b"X-Forwarded-Proto", chance.choice(SCHEMES_OF_PROXIES)))
     return changed(chance, Request(method, target + query, tuple(headers), body))
 
 

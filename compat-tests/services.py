@@ -62,6 +62,17 @@ SITES: dict[str, dict[str, Any]] = {
     | {"LOGIN_PATH": "/api/v1/log-in/", "SECRET_PATH": "/api/v1/me/", "SCHEMA_PATH": "/api/docs/"},
     "prefix": QUICK_HASH
     | {"LOGIN_PATH": "/api/v1/log-in/", "SECRET_PATH": "/api/v1/me/", "SCHEMA_PATH_PREFIX": "/api"},
+    "no-security-headers": QUICK_HASH
+    | {
+        "SECURE_CONTENT_TYPE_NOSNIFF": False,
+        "SECURE_REFERRER_POLICY": "",
+        "SECURE_CROSS_ORIGIN_OPENER_POLICY": "",
+    },
+    "other-security-headers": QUICK_HASH
+    | {
+        "SECURE_REFERRER_POLICY": "no-referrer, strict-origin",
+        "SECURE_CROSS_ORIGIN_OPENER_POLICY": "unsafe-none",
+    },
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
 }
 
@@ -152,11 +163,18 @@ def listening(process: Process) -> Service:
 
 
 def start_django(
-    pair: Pair, url: str, settings: Mapping[str, Any], log: Path, *, seed: str = "0", **env: str
+    pair: Pair,
+    url: str,
+    settings: Mapping[str, Any],
+    log: Path,
+    *,
+    seed: str = "0",
+    application: str = "project.wsgi",
+    **env: str,
 ) -> Service:
     """The site under gunicorn with two sync workers, under one hash seed."""
     argv = ["-m", "gunicorn", "--bind=127.0.0.1:0", "--workers=2", "--timeout=120", "--no-control-socket"]
-    argv += ["--preload", "project.wsgi"]
+    argv += ["--preload", application]
     env = site_env(url, settings) | {"PYTHONHASHSEED": seed} | env
     return listening(Process([pair.python, *argv], log=log, cwd=SITE, env=env))
 

@@ -25,15 +25,16 @@ from wire import Response
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 
 SEED = 20261124
-REQUESTS = {"sqlite": 4000, "postgres": 6000}
+REQUESTS = {"plain": 6000, "proxy": 3000}
 
 
 @pytest.fixture(scope="module")
 def short_run(bench: Bench, pair: Pair, kind: str) -> Iterator[Fuzzer]:
-    run = fuzzer(bench, pair, kind)
-    for start in range(0, REQUESTS[kind], BATCH):
-        # Each database has its own requests.
-        run.run(requests(SEED + len(kind), start, BATCH))
+    # Each database has one of the sites.
+    site = "plain" if kind == "postgres" else "proxy"
+    run = fuzzer(bench, pair, kind, site)
+    for start in range(0, REQUESTS[site], BATCH):
+        run.run(requests(SEED, start, BATCH))
     print(run.report())
     yield run
     stop(run)

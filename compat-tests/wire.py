@@ -32,8 +32,9 @@ class Response:
 class Connection:
     """One client connection; requests are sent on it as raw bytes."""
 
-    def __init__(self, address: tuple[str, int], timeout: float = TIMEOUT) -> None:
-        self.socket = socket.create_connection(address, timeout=timeout)
+    def __init__(self, address: tuple[str, int], timeout: float = TIMEOUT, source: str = "") -> None:
+        own = (source, 0) if source else None
+        self.socket = socket.create_connection(address, timeout=timeout, source_address=own)
         self.buffer = b""
 
     def __enter__(self) -> Connection:
@@ -126,13 +127,15 @@ class Connection:
         return body
 
 
-def exchange(address: tuple[str, int], request: bytes, *, half_close: bool = False) -> Response:
-    """Sends one request and reads its answer.
+def exchange(
+    address: tuple[str, int], request: bytes, *, half_close: bool = False, source: str = ""
+) -> Response:
+    """Sends one request, from that address of ours, and reads its answer.
 
     With `Connection: close` in the request the socket is read to its end, so that a byte too many
     is seen (`surplus`).
     """
-    with Connection(address) as connection:
+    with Connection(address, source=source) as connection:
         connection.send(request)
         if half_close:
             connection.half_close()

@@ -1,5 +1,7 @@
 //! `rest_framework.negotiation.DefaultContentNegotiation`: which renderer answers.
 
+use std::iter;
+
 use super::exceptions::APIException;
 use super::renderers::Renderer;
 use super::utils::mediatypes::MediaType;
@@ -41,7 +43,7 @@ pub fn select_renderer(
                 accepted.precedence() == precedence && media_type.matches(accepted)
             });
             if let Some(accepted) = found {
-                let indent = accepted.param("indent").and_then(python_int);
+                let indent = indent_of(renderer, accepted);
                 return Ok(Accepted {
                     renderer,
                     indent: indent.map(|indent| usize::try_from(indent.clamp(0, 8)).unwrap_or(0)),
@@ -50,6 +52,18 @@ pub fn select_renderer(
         }
     }
     Err(APIException::NotAcceptable)
+}
+
+/// The `indent` of the media type that Django keeps: of a range it writes the parameters anew
+/// behind the renderer's own type, without their quotes, and reads that.
+fn indent_of(renderer: Renderer, accepted: &MediaType) -> Option<i64> {
+    let own = renderer.media_type();
+    if MediaType::parse(own).precedence() <= accepted.precedence() {
+        return accepted.param("indent").and_then(python_int);
+    }
+    let params = accepted.params().map(|(name, value)| format!(";{name}={value}"));
+    let full: String = iter::once(own.to_owned()).chain(params).collect();
+    MediaType::parse(&full).param("indent").and_then(python_int)
 }
 
 fn filter_renderers(
@@ -154,6 +168,17 @@ mod tests {
         ] {
             let accept = format!("application/json; indent={written}");
             assert_eq!(select(Some(&accept), None).map(|accepted| accepted.indent), Ok(indent));
+        }
+    }
+
+    #[test]
+    fn of_a_range_the_parameters_are_read_again_without_their_quotes() {
+        for (accept, indent) in [
+            (r#"*/*; x="a"; indent=2"#, Some(2)),
+            (r#"application/*; x="\""; indent=2"#, None),
+            (r#"application/json; x="\""; indent=2"#, Some(2)),
+        ] {
+            assert_eq!(select(Some(accept), None).map(|accepted| accepted.indent), Ok(indent));
         }
     }
 

@@ -18,20 +18,32 @@ const MAX_INT_DIGITS: usize = 4300;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidHeader;
 
-/// The parameters of a header by name: a client may send thousands.
+/// The parameters of a header, in the order in which their names came first, as a dict of Python's.
+/// They are found by name, for a client may send thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters(BTreeMap<String, String>);
+pub struct Parameters {
+    pairs: Vec<(String, String)>,
+    places: BTreeMap<String, usize>,
+}
 
 impl Parameters {
     /// The value of `name`; of several the last.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.pairs.get(*self.places.get(name)?).map(|(_, value)| value.as_str())
     }
 
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    fn insert(&mut self, name: String, value: String) {
+        let place = *self.places.entry(name.clone()).or_insert(self.pairs.len());
+        match self.pairs.get_mut(place) {
+            Some(pair) => pair.1 = value,
+            None => self.pairs.push((name, value)),
+        }
     }
 }
 
@@ -115,7 +127,7 @@ fn decode_params(
         let value = unquote(&value);
         let Some((base, number)) = continuation(&name) else {
             if !name.is_empty() {
-                parameters.0.insert(name, value);
+                parameters.insert(name, value);
             }
             continue;
         };
@@ -124,7 +136,7 @@ fn decode_params(
         extended.entry(base.to_owned()).or_default().push(part);
     }
     for (name, parts) in extended {
-        parameters.0.insert(name, join_continuations(parts)?);
+        parameters.insert(name, join_continuations(parts)?);
     }
     Ok(parameters)
 }
