@@ -8,7 +8,7 @@ from pathlib import Path
 
 from databases import Database, PostgresDatabase, SqliteDatabase
 from postgres import Cluster
-from services import SITES, Orm, Pair, Service, start_binary, start_django
+from services import SITES, Orm, Pair, Service, start_django, start_exported
 
 # Under seed 4 `@api_view` orders its methods the other way round than under seed 0.
 SEEDS = ("0", "4")
@@ -111,7 +111,7 @@ class Bench:
         if ours == "django":
             second = start_django(pair, our_db.url, settings, self.log("other"), seed=other)
         else:
-            second = start_binary(pair, our_db.url, settings, self.log("ours"))
+            second = start_exported(pair, our_db.url, settings, self.log("ours"))
         return Rig(pair, django, django_db, second, our_db, Orm(pair, django_db.url, settings))
 
     def stop(self) -> None:

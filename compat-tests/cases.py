@@ -24,7 +24,7 @@ SALT = "abcdefghijklmnopqrstuv"
 SITE_ITERATIONS = 1000
 KNOWN_KEYS = {
     "why", "python", "users", "head", "body", "status", "changes", "site", "pairs", "databases",
-    "half_close", "empty_body", "server_error", "ours", "gap", "python_from",
+    "sites", "half_close", "empty_body", "server_error", "ours", "gap", "python_from",
     "python_below",
 }  # fmt: skip
 
@@ -180,6 +180,13 @@ def ours_of(spec: dict[str, Any]) -> Expectation | None:
     return Expectation(told["status"], tuple(sorted(told.get("changes", []))), body)
 
 
+def per_site(case_id: str, spec: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """`sites` stands for the same case in each of them."""
+    if "sites" not in spec:
+        return [(case_id, spec)]
+    return [(f"{case_id}-{site}", spec | {"site": site}) for site in spec["sites"]]
+
+
 def load() -> list[Case]:
     """All cases, in the order of the files."""
     people = tomllib.loads((FOLDER / "people.toml").read_text())
@@ -196,5 +203,5 @@ def load() -> list[Case]:
             unused = [key for key in row if key not in KNOWN_KEYS and f"<<{key}>>" not in str(spec)]
             if unused:
                 raise ValueError(f"{path.name}: {name}: nothing names {unused}")
-            found.append(build(f"{path.stem}/{name}", spec, people))
+            found += [build(case_id, told, people) for case_id, told in per_site(f"{path.stem}/{name}", spec)]
     return found

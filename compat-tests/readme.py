@@ -22,7 +22,8 @@ def behaviours() -> str:
     for path in sorted(FOLDER.glob("*.toml")):
         told = tomllib.loads(path.read_text())
         if "cases" in told:
-            rule, number = told["why"].replace("|", "\\|"), len(told["cases"])
+            sites = [len(case.get("sites", told.get("sites", [""]))) for case in told["cases"].values()]
+            rule, number = told["why"].replace("|", "\\|"), sum(sites)
             rows.append(f"| {rule} | `{told['python']}` | {number} | `{path.name}` |\n")
     return HEAD + "".join(rows)
 

@@ -19,12 +19,29 @@ PROJECT = HERE.parent
 SITE = HERE / "site"
 BINARY = Path(os.environ.get("DRF_AUTHTOKEN_BIN", PROJECT / "target/release/drf-authtoken"))
 VENVS = Path(os.environ.get("COMPAT_VENVS", PROJECT / "target/venvs"))
+EXPORT = PROJECT / "scripts/export_settings.py"
 QUICK_HASH = {"PBKDF2_ITERATIONS": 1000}
 
 
 def hashers(*names: str) -> dict[str, list[str]]:
     """Django's classes by their short names, in this order."""
     return {"PASSWORD_HASHERS": [f"django.contrib.auth.hashers.{name}PasswordHasher" for name in names]}
+
+
+def middleware(before: str) -> dict[str, list[str]]:
+    """Django's middleware, with the one that chooses a language in front of this one."""
+    names = [
+        "middleware.security.SecurityMiddleware",
+        "contrib.sessions.middleware.SessionMiddleware",
+        "middleware.common.CommonMiddleware",
+        "middleware.csrf.CsrfViewMiddleware",
+        "contrib.auth.middleware.AuthenticationMiddleware",
+        "contrib.messages.middleware.MessageMiddleware",
+        "middleware.clickjacking.XFrameOptionsMiddleware",
+    ]
+    place = next(i for i, name in enumerate(names) if name.endswith(before))
+    names.insert(place, "middleware.locale.LocaleMiddleware")
+    return {"MIDDLEWARE": [f"django.{name}" for name in names]}
 
 
 # The settings that cases may ask for by `site`; Django's names, given to both sides alike.
@@ -74,6 +91,25 @@ SITES: dict[str, dict[str, Any]] = {
         "SECURE_CROSS_ORIGIN_OPENER_POLICY": "unsafe-none",
     },
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
+    "german": QUICK_HASH | {"LANGUAGE_CODE": "de"},
+    "japanese": QUICK_HASH | {"LANGUAGE_CODE": "ja"},
+    "russian": QUICK_HASH | {"LANGUAGE_CODE": "ru"},
+    "russian-off": QUICK_HASH | {"LANGUAGE_CODE": "ru", "USE_I18N": False},
+    # All of Django's languages.
+    "locale": QUICK_HASH
+    | middleware("CommonMiddleware")
+    | {"ALLOWED_HOSTS": ["testserver"], "DATA_UPLOAD_MAX_NUMBER_FIELDS": 3},
+    # A few, one of which Django has no catalogue for; and a cookie of the site's own.
+    "locale-behind": QUICK_HASH
+    | middleware("CsrfViewMiddleware")
+    | {
+        "ALLOWED_HOSTS": ["testserver"],
+        "DATA_UPLOAD_MAX_NUMBER_FIELDS": 3,
+        "LANGUAGE_CODE": "ar",
+        "LANGUAGE_COOKIE_NAME": "site_language",
+        "LANGUAGES": [[code, code] for code in ("de", "pt-BR", "ja", "qq-de", "en-gb", "zh-hant", "hi")],
+    },
+    "locale-off": QUICK_HASH | middleware("CommonMiddleware") | {"LANGUAGE_CODE": "ja-JP", "USE_I18N": False},
 }
 
 
@@ -204,6 +240,29 @@ def start_binary(
     file.write_text(toml(told))
     argv: list[str | Path] = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file, *arguments]
     return listening(Process(argv, log=log, env=our_env(url, **env), listen=listen))
+
+
+def export(pair: Pair, url: str, settings: Mapping[str, Any], **env: str) -> subprocess.CompletedProcess[str]:
+    """Our settings file as scripts/export_settings.py writes it inside the site."""
+    return subprocess.run(
+        [str(pair.python), str(EXPORT)],
+        cwd=SITE,
+        env=site_env(url, settings) | env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def start_exported(pair: Pair, url: str, settings: Mapping[str, Any], log: Path) -> Service:
+    """Our service beside a site, told by the export and nothing else."""
+    file = log.with_suffix(".toml")
+    done = export(pair, url, settings)
+    if done.returncode:
+        raise StartError(f"the export failed:\n{done.stderr}")
+    file.write_text(done.stdout)
+    argv: list[str | Path] = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file]
+    return listening(Process(argv, log=log, env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}))
 
 
 def run_binary(*argv: str | Path, url: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:

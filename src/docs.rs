@@ -10,6 +10,7 @@ use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, Request, Response, Result};
 use poem_openapi::OpenApiService;
 
+use crate::django::utils::translation::Translation;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::renderers::{Renderer, render_json};
 use crate::settings::Settings;
@@ -134,7 +135,7 @@ impl Endpoint for StaticFile {
 
 fn method_not_allowed(method: &Method) -> Response {
     let error = APIException::MethodNotAllowed(method.as_str().to_uppercase());
-    let body = render_json(&error.detail().unwrap_or_default(), 0);
+    let body = render_json(&error.detail(&Translation::english()).unwrap_or_default(), 0);
     Response::builder()
         .status(StatusCode::METHOD_NOT_ALLOWED)
         .content_type(Renderer::Json.content_type())

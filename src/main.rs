@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use drf_authtoken::db::{Database, Missing};
+use drf_authtoken::django::middleware::Stack;
 use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
     migrate, openapi, serve,
 };
 use drf_authtoken::openapi::Dialect;
+use drf_authtoken::rest_framework::messages;
 use drf_authtoken::settings::{Mistake, SettingValue, Settings};
 use drf_authtoken::state::{self, State};
 use poem::Addr;
@@ -134,9 +136,13 @@ fn flags(command: &Command) -> Vec<(&'static str, String)> {
 
 /// The rules that the settings themselves do not know.
 fn further(settings: &Settings) -> Vec<Mistake> {
-    let hashers = state::hashers(settings).err();
-    let hashers = hashers.map(|error| ("PASSWORD_HASHERS", error.to_string()));
-    hashers.into_iter().chain(log::mistake(settings)).collect()
+    let mistakes = [
+        ("PASSWORD_HASHERS", state::hashers(settings).err().map(|error| error.to_string())),
+        ("MIDDLEWARE", Stack::new(&settings.middleware).err()),
+        ("MESSAGES", messages::mistake(&settings.messages.0)),
+    ];
+    let mistakes = mistakes.into_iter().filter_map(|(name, remedy)| Some((name, remedy?)));
+    mistakes.chain(log::mistake(settings)).collect()
 }
 
 async fn run(

@@ -11,8 +11,9 @@ mod spectacular;
 
 pub use schema::Schema;
 
-use crate::rest_framework::authtoken::views::{ObtainAuthToken, REFUSED};
+use crate::rest_framework::authtoken::views::ObtainAuthToken;
 use crate::rest_framework::exceptions::APIException;
+use crate::rest_framework::messages::REFUSED;
 use crate::rest_framework::view::{APIView, View};
 use crate::secret::Secret;
 use crate::settings::Settings;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 mod values;
 
-pub use values::{Bind, DatabaseUrl, DjangoVersion, SettingValue};
+pub use values::{Bind, DatabaseUrl, DjangoVersion, Messages, Refusals, SettingValue};
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
 const RESERVED_HEADERS: [http::HeaderName; 9] = [
@@ -27,12 +27,14 @@ const RESERVED_HEADERS: [http::HeaderName; 9] = [
 ];
 
 /// A setting as it was written, before it is understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Raw {
     /// One value: an environment variable, a flag, a TOML string, number or boolean.
     Text(String),
     /// A TOML array. In the environment a list is one text, split at commas.
     List(Vec<String>),
+    /// A TOML table. The environment has none.
+    Table(toml::Table),
 }
 
 /// A mistake in one setting: name, value, source and remedy in one line.
@@ -58,7 +60,7 @@ pub struct Setting {
     pub help: &'static str,
     parse: fn(&mut Settings, &Raw) -> Result<(), String>,
     print: fn(&Settings) -> String,
-    secret: bool,
+    shown: bool,
 }
 
 macro_rules! settings {
@@ -83,7 +85,7 @@ macro_rules! settings {
             help: concat!($($help),+),
             parse: |settings, raw| <$ty>::parse(raw).map(|value| settings.$field = value),
             print: |settings| settings.$field.print(),
-            secret: <$ty>::SECRET,
+            shown: <$ty>::SHOWN,
         },)+];
     };
 }
@@ -169,6 +171,20 @@ settings! {
     MAX_BODY_SIZE max_body_size: usize = "8388608";
     /// Bytes of all bodies over 64 KiB that are read at the same time; beyond, the answer is 503.
     BODY_MEMORY body_memory: usize = "67108864";
+    /// Django's middleware by its class paths; `django.middleware.locale.LocaleMiddleware` lets each request choose its language. Session, CSRF and message middleware change nothing here.
+    MIDDLEWARE middleware: Vec<String> = "django.middleware.security.SecurityMiddleware,django.contrib.sessions.middleware.SessionMiddleware,django.middleware.common.CommonMiddleware,django.middleware.csrf.CsrfViewMiddleware,django.contrib.auth.middleware.AuthenticationMiddleware,django.contrib.messages.middleware.MessageMiddleware,django.middleware.clickjacking.XFrameOptionsMiddleware";
+    /// Translate at all.
+    USE_I18N use_i18n: bool = "true";
+    /// The language of answers where the request does not choose one.
+    LANGUAGE_CODE language_code: String = "en-us";
+    /// The languages that a request may choose with `LocaleMiddleware`, by their codes; of these, those with a table in `MESSAGES`.
+    LANGUAGES languages: Vec<String> = "";
+    /// The cookie that comes before `Accept-Language`.
+    LANGUAGE_COOKIE_NAME language_cookie_name: String = "django_language";
+    /// A table for each language: the English text and its translation. The site's own, by `scripts/export_settings.py`; only in the file.
+    MESSAGES messages: Messages = "";
+    /// What `scripts/export_settings.py` found in the site and this service cannot do. It does not start while there is a line here; remove the lines that do not matter to the site.
+    REFUSALS refusals: Refusals = "";
     /// `X-Frame-Options` of each answer.
     X_FRAME_OPTIONS x_frame_options: String = "DENY";
     /// Send `X-Content-Type-Options: nosniff`.
@@ -232,8 +248,8 @@ impl Settings {
                 errors.push(SettingError(format!("{name} ({source}): {remedy}")));
                 continue;
             };
-            let value = if row.secret { "(not shown)".to_owned() } else { shown(&raw) };
-            let origin = format!("{name} = {value} ({source})");
+            let value = if row.shown { format!(" = {}", shown(&raw)) } else { String::new() };
+            let origin = format!("{name}{value} ({source})");
             match (row.parse)(&mut settings, &raw) {
                 Ok(()) => drop(origins.insert(row.name, origin)),
                 Err(remedy) => errors.push(SettingError(format!("{origin}: {remedy}"))),
@@ -254,6 +270,17 @@ impl Settings {
                 mistakes.push((name, remedy.to_owned()));
             }
         };
+        let is_code = |code: &str| {
+            let is_sign = |sign: u8| sign.is_ascii_alphanumeric() || b"-_@".contains(&sign);
+            !code.is_empty() && code.bytes().all(is_sign)
+        };
+        let remedy = "write codes such as de or pt-br";
+        check("LANGUAGE_CODE", is_code(&self.language_code), remedy);
+        check("LANGUAGES", self.languages.iter().all(|code| is_code(code)), remedy);
+        check("MESSAGES", self.messages.0.keys().all(|code| is_code(code)), remedy);
+        for refusal in &self.refusals.0 {
+            check("REFUSALS", false, refusal);
+        }
         let paths: Vec<(&'static str, &str)> = self.paths().collect();
         for (at, (name, path)) in paths.iter().enumerate() {
             check(name, path.starts_with('/'), "begin the path with a slash");
@@ -364,6 +391,7 @@ fn shown(raw: &Raw) -> String {
     match raw {
         Raw::Text(text) => format!("{text:?}"),
         Raw::List(items) => format!("{items:?}"),
+        Raw::Table(_) => "(a table)".to_owned(),
     }
 }
 
@@ -396,6 +424,7 @@ fn raw_of(value: toml::Value) -> Raw {
                 })
                 .collect(),
         ),
+        toml::Value::Table(table) => Raw::Table(table),
         other => Raw::Text(other.to_string()),
     }
 }

@@ -12,6 +12,7 @@ use crate::django::auth::hashers::{Algorithm, Bounds, Cost, Defaults, Hashers};
 use crate::django::auth::hashing_pool::{HashingPool, Limits};
 use crate::django::auth::models::{Fetch, UserModel};
 use crate::django::utils::crypto::RandomSource;
+use crate::django::utils::translation::Languages;
 use crate::rest_framework::authtoken::lookups::Lookups;
 use crate::rest_framework::authtoken::models::TokenModel;
 use crate::settings::Settings;
@@ -31,6 +32,8 @@ pub struct State {
     pub lookups: Lookups,
     /// The only way to check or to make a password.
     pub hashing_pool: Arc<HashingPool>,
+    /// The languages of the site and their texts.
+    pub languages: Arc<Languages>,
     /// The memory of large bodies in KiB, for all that are read at the same time.
     pub body_memory: Arc<Semaphore>,
     /// `timezone.now`.
@@ -59,6 +62,7 @@ impl State {
             tokens,
             users,
             body_memory: Arc::new(Semaphore::new(settings.body_memory / 1024)),
+            languages: Arc::new(Languages::new(&settings)),
             settings: Arc::new(settings),
             database,
             hashing_pool,
@@ -78,6 +82,7 @@ impl State {
             lookups: Lookups::start(self.tokens.clone(), self.database.clone()),
             hashing_pool: Arc::clone(&self.hashing_pool),
             body_memory: Arc::clone(&self.body_memory),
+            languages: Arc::clone(&self.languages),
             now: self.now,
             random: self.random,
         }

@@ -8,7 +8,10 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Result};
 
 use crate::django::defaults;
 use crate::django::http::request::path_info;
-use crate::django::middleware::{CommonMiddleware, SecurityMiddleware, XFrameOptionsMiddleware};
+use crate::django::middleware::{
+    CommonMiddleware, LocaleMiddleware, LocalePlace, SecurityMiddleware, Stack,
+    XFrameOptionsMiddleware,
+};
 use crate::docs;
 use crate::forward_auth::ForwardAuth;
 use crate::openapi::{self, Schema};
@@ -42,10 +45,14 @@ pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response
     };
     let paths = urlpatterns.iter().map(|(path, _)| path.clone()).collect();
     let resolver = Resolver { urlpatterns }.with(CatchPanic::new().with_handler(contain));
-    let views = XFrameOptionsMiddleware::new(resolver, &settings);
+    let stack = Stack::new(&settings.middleware)?;
+    let locale = |place| (stack.locale == Some(place)).then_some(&state.languages);
+    let views = XFrameOptionsMiddleware::new(resolver, stack.frame_options, &settings);
+    let views = LocaleMiddleware::new(views, locale(LocalePlace::InCommon), &settings);
     let common = CommonMiddleware::new(views, Arc::clone(&settings), paths);
+    let common = LocaleMiddleware::new(common, locale(LocalePlace::AroundCommon), &settings);
     let questions = settings.forward_auth.then(|| ForwardAuth::new(Arc::clone(state)));
-    Ok(SecurityMiddleware::new(Questions { questions, site: common }, &settings))
+    Ok(SecurityMiddleware::new(Questions { questions, site: common }, stack.security, &settings))
 }
 
 /// Forward auth stands before the rules of Django's paths and hosts: a proxy asks about other

@@ -9,10 +9,72 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response, Result};
 
 use super::defaults;
-use super::http::request;
+use super::http::{cookie, request};
 use super::utils::http::text_of_header;
 use super::utils::text::strip;
+use super::utils::translation::Languages;
 use crate::settings::Settings;
+
+const SECURITY: &str = "django.middleware.security.SecurityMiddleware";
+const LOCALE: &str = "django.middleware.locale.LocaleMiddleware";
+const COMMON: &str = "django.middleware.common.CommonMiddleware";
+const FRAME_OPTIONS: &str = "django.middleware.clickjacking.XFrameOptionsMiddleware";
+/// Those that change nothing of an answer here.
+const WITHOUT_EFFECT: [&str; 4] = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+];
+
+/// Where `LocaleMiddleware` stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalePlace {
+    /// Around `CommonMiddleware`, where Django's documentation wants it.
+    AroundCommon,
+    /// Behind it: what `CommonMiddleware` answers has no language then.
+    InCommon,
+}
+
+/// `MIDDLEWARE`, as far as it decides answers: each in its place, outside first, may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// `SecurityMiddleware`
+    pub security: bool,
+    /// `LocaleMiddleware`
+    pub locale: Option<LocalePlace>,
+    /// `XFrameOptionsMiddleware`
+    pub frame_options: bool,
+}
+
+impl Stack {
+    /// Of the class paths of `MIDDLEWARE`; the error is the remedy.
+    pub fn new(middleware: &[String]) -> Result<Self, String> {
+        let mut rest = middleware
+            .iter()
+            .map(String::as_str)
+            .filter(|path| !WITHOUT_EFFECT.contains(path))
+            .peekable();
+        let mut take = |path: &str| rest.next_if(|next| *next == path).is_some();
+        let security = take(SECURITY);
+        let around_common = take(LOCALE).then_some(LocalePlace::AroundCommon);
+        let common = take(COMMON);
+        let locale = around_common.or_else(|| take(LOCALE).then_some(LocalePlace::InCommon));
+        let frame_options = take(FRAME_OPTIONS);
+        let known = [SECURITY, LOCALE, COMMON, FRAME_OPTIONS];
+        match rest.next() {
+            Some(path) if !known.contains(&path) => {
+                Err(format!("{path} is not supported; leave it out if no answer needs it"))
+            }
+            None if common => Ok(Self { security, locale, frame_options }),
+            _ => Err(format!(
+                "CommonMiddleware is needed, and this order: {}; {LOCALE} stands before or after \
+                 CommonMiddleware",
+                [SECURITY, COMMON, FRAME_OPTIONS].join(", ")
+            )),
+        }
+    }
+}
 
 /// `SecurityMiddleware`: headers on every answer.
 pub struct SecurityMiddleware<E> {
@@ -24,7 +86,10 @@ pub struct SecurityMiddleware<E> {
 
 impl<E> SecurityMiddleware<E> {
     /// Around `inner`. A value that cannot stand in a header was refused by the settings.
-    pub fn new(inner: E, settings: &Settings) -> Self {
+    pub fn new(inner: E, is_there: bool, settings: &Settings) -> Self {
+        if !is_there {
+            return Self { inner, headers: Vec::new(), hsts: None };
+        }
         let nosniff = settings.secure_content_type_nosniff.then_some("nosniff");
         let headers = [
             (header::X_CONTENT_TYPE_OPTIONS, nosniff),
@@ -123,15 +188,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for CommonMiddleware<E> {
         }
         match self.redirect_with_slash(&request) {
             Some(redirect) => Ok(redirect),
-            None => self.inner.call(request).await,
+            None => conditional_content_length(self.inner.call(request).await?).await,
         }
     }
 }
 
-/// `XFrameOptionsMiddleware`, and `Content-Length` as the answer leaves the views.
-///
-/// Django sets the length in `CommonMiddleware`, outside; it is set here because only answers
-/// that come this way have it, and it stands after `X-Frame-Options`.
+/// `XFrameOptionsMiddleware`.
 pub struct XFrameOptionsMiddleware<E> {
     inner: E,
     value: Option<HeaderValue>,
@@ -139,8 +201,9 @@ pub struct XFrameOptionsMiddleware<E> {
 
 impl<E> XFrameOptionsMiddleware<E> {
     /// Around `inner`.
-    pub fn new(inner: E, settings: &Settings) -> Self {
-        let value = HeaderValue::from_str(&settings.x_frame_options.to_uppercase()).ok();
+    pub fn new(inner: E, is_there: bool, settings: &Settings) -> Self {
+        let value = is_there.then(|| settings.x_frame_options.to_uppercase());
+        let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
         Self { inner, value }
     }
 }
@@ -153,8 +216,62 @@ impl<E: Endpoint<Output = Response>> Endpoint for XFrameOptionsMiddleware<E> {
         if let Some(value) = &self.value {
             set_default(response.headers_mut(), &header::X_FRAME_OPTIONS, value);
         }
-        conditional_content_length(response).await
+        Ok(response)
     }
+}
+
+/// `LocaleMiddleware`: the language of the request, and what the answer says of it.
+pub struct LocaleMiddleware<E> {
+    inner: E,
+    /// None where it does not stand in this place.
+    languages: Option<Arc<Languages>>,
+    cookie: String,
+}
+
+impl<E> LocaleMiddleware<E> {
+    /// Around `inner`.
+    pub fn new(inner: E, languages: Option<&Arc<Languages>>, settings: &Settings) -> Self {
+        Self { inner, languages: languages.cloned(), cookie: settings.language_cookie_name.clone() }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for LocaleMiddleware<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let Some(languages) = &self.languages else { return self.inner.call(request).await };
+        let cookies = joined(request.headers(), &header::COOKIE);
+        let cookie = cookie::get(&String::from_utf8_lossy(&cookies), &self.cookie);
+        let accept = text_of_header(&joined(request.headers(), &header::ACCEPT_LANGUAGE));
+        let translation = languages.from_request(cookie.as_deref(), &accept);
+        let language = HeaderValue::from_str(translation.language());
+        request.extensions_mut().insert(translation);
+        let mut response = self.inner.call(request).await?;
+        patch_vary_headers(response.headers_mut(), "Accept-Language");
+        if let Ok(language) = language {
+            set_default(response.headers_mut(), &header::CONTENT_LANGUAGE, &language);
+        }
+        Ok(response)
+    }
+}
+
+/// `request.META[…]`, empty where the header is absent: WSGI joins repeated ones with a comma.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    lines.join(&b',')
+}
+
+/// `django.utils.cache.patch_vary_headers`, with one more.
+fn patch_vary_headers(headers: &mut HeaderMap, more: &'static str) {
+    let vary = headers.get(header::VARY).and_then(|vary| vary.to_str().ok());
+    let vary = match vary {
+        None => HeaderValue::from_static(more),
+        Some(vary) => match HeaderValue::from_str(&format!("{vary}, {more}")) {
+            Ok(vary) => vary,
+            Err(_) => return,
+        },
+    };
+    headers.insert(header::VARY, vary);
 }
 
 async fn conditional_content_length(mut response: Response) -> Result<Response> {
@@ -168,5 +285,40 @@ async fn conditional_content_length(mut response: Response) -> Result<Response> 
 fn set_default(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
     if !headers.contains_key(name) {
         headers.insert(name, value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(middleware: &[&str]) -> Result<Stack, String> {
+        Stack::new(&middleware.iter().map(|&path| path.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_language_is_chosen_before_or_after_common_middleware() {
+        let place = |middleware: &[&str]| stack(middleware).unwrap().locale;
+        assert_eq!(place(&[SECURITY, COMMON, FRAME_OPTIONS]), None);
+        let around = place(&[SECURITY, WITHOUT_EFFECT[0], LOCALE, COMMON]);
+        assert_eq!(around, Some(LocalePlace::AroundCommon));
+        let behind = place(&[COMMON, LOCALE, WITHOUT_EFFECT[1], FRAME_OPTIONS]);
+        assert_eq!(behind, Some(LocalePlace::InCommon));
+    }
+
+    #[test]
+    fn an_unknown_middleware_and_an_unknown_order_are_refused() {
+        let unknown = stack(&[SECURITY, "site.Own", COMMON]).unwrap_err();
+        assert!(unknown.starts_with("site.Own is not supported"), "{unknown}");
+        let others: [&[&str]; 5] = [
+            &[COMMON, SECURITY],
+            &[FRAME_OPTIONS, COMMON],
+            &[LOCALE, SECURITY, COMMON],
+            &[COMMON, FRAME_OPTIONS, LOCALE],
+            &[SECURITY],
+        ];
+        for middleware in others {
+            assert!(stack(middleware).unwrap_err().starts_with("CommonMiddleware is needed"));
+        }
     }
 }

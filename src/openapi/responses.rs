@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::django::defaults;
+use crate::django::utils::translation::Translation;
 use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::parsers::Data;
@@ -100,14 +101,15 @@ fn failures(view: &View, method: &str) -> Vec<Failure> {
 fn refusals(class: Authentication) -> impl Iterator<Item = Failure> {
     let refusals = class.refusals().iter();
     refusals.map(|(name, summary, text)| {
-        Failure::new(name, summary, APIException::AuthenticationFailed(text))
+        Failure::new(name, summary, APIException::AuthenticationFailed(*text))
     })
 }
 
 fn response(view: &View, status: u16, failures: &[Failure]) -> Value {
     let mut content = Map::new();
+    let english = Translation::english();
     let details: Vec<(&Failure, Value)> =
-        failures.iter().filter_map(|one| Some((one, one.exception.detail()?))).collect();
+        failures.iter().filter_map(|one| Some((one, one.exception.detail(&english)?))).collect();
     if !details.is_empty() {
         let examples: Map<String, Value> = details
             .iter()

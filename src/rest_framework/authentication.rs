@@ -5,15 +5,11 @@ use std::borrow::Cow;
 use poem::http::{HeaderMap, HeaderValue, header};
 
 use super::exceptions::APIException;
+use super::messages::{
+    INACTIVE, INVALID_CHARACTERS, Message, NO_CREDENTIALS, NO_SUCH_TOKEN, SPACES,
+};
 use crate::django::auth::models::User;
 use crate::state::State;
-
-const NO_CREDENTIALS: &str = "Invalid token header. No credentials provided.";
-const SPACES: &str = "Invalid token header. Token string should not contain spaces.";
-const CHARACTERS: &str =
-    "Invalid token header. Token string should not contain invalid characters.";
-const NO_SUCH_TOKEN: &str = "Invalid token.";
-const INACTIVE: &str = "User inactive or deleted.";
 
 /// An authentication class of a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +43,14 @@ impl Authentication {
 
     /// How it refuses: a name, when, and the text that is answered.
     #[must_use]
-    pub fn refusals(self) -> &'static [(&'static str, &'static str, &'static str)] {
+    pub fn refusals(self) -> &'static [(&'static str, &'static str, Message)] {
         match self {
             Self::Token => &[
                 ("token_unknown", "The token is nobody's.", NO_SUCH_TOKEN),
                 ("token_inactive", "The token's user is not active.", INACTIVE),
                 ("token_empty", "`Token` and no token.", NO_CREDENTIALS),
                 ("token_spaces", "A token with spaces in it.", SPACES),
-                ("token_characters", "A token that is not UTF-8.", CHARACTERS),
+                ("token_characters", "A token that is not UTF-8.", INVALID_CHARACTERS),
             ],
         }
     }
@@ -93,7 +89,7 @@ fn token_of(header: &[u8]) -> Result<Option<&str>, APIException> {
     match (parts.next(), parts.next()) {
         (None, _) => fail(NO_CREDENTIALS),
         (Some(_), Some(_)) => fail(SPACES),
-        (Some(key), None) => str::from_utf8(key).map(Some).or_else(|_| fail(CHARACTERS)),
+        (Some(key), None) => str::from_utf8(key).map(Some).or_else(|_| fail(INVALID_CHARACTERS)),
     }
 }
 
@@ -111,7 +107,7 @@ async fn authenticate_credentials(state: &State, key: &str) -> Result<User, APIE
 mod tests {
     use super::*;
 
-    fn detail(header: &[u8]) -> &'static str {
+    fn detail(header: &[u8]) -> Message {
         match token_of(header) {
             Err(APIException::AuthenticationFailed(text)) => text,
             other => panic!("{other:?}"),
@@ -138,7 +134,7 @@ mod tests {
         assert_eq!(detail(b"Token"), NO_CREDENTIALS);
         assert_eq!(detail(b"Token a b"), SPACES);
         for key in [&b"\xe9"[..], b"\xff", b"\xed\xa0\x80", b"\xc0\xaf"] {
-            assert_eq!(detail(&[b"Token ", key].concat()), CHARACTERS);
+            assert_eq!(detail(&[b"Token ", key].concat()), INVALID_CHARACTERS);
         }
     }
 

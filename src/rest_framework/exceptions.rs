@@ -8,15 +8,18 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::messages::{self, Message, Text};
+use crate::django::utils::translation::Translation;
+
 /// Why a request is not answered with its view's data.
 #[derive(Debug)]
 pub enum APIException {
     /// 400 `{"detail": …}`: the body cannot be read as its media type.
     ParseError(String),
     /// 400: lists of messages by field, in the order of the fields.
-    ValidationError(Map<String, Value>),
+    ValidationError(Vec<(&'static str, Vec<Text>)>),
     /// 401: the `Authorization` header names a token that opens nothing.
-    AuthenticationFailed(&'static str),
+    AuthenticationFailed(Message),
     /// 401: the view wants a user and the request has none.
     NotAuthenticated,
     /// 403: the view wants another user.
@@ -49,8 +52,8 @@ impl APIException {
 
     /// One message under `non_field_errors`, as `Serializer.validate` raises it.
     #[must_use]
-    pub fn non_field_error(message: &str) -> Self {
-        Self::ValidationError(Map::from_iter([("non_field_errors".to_owned(), json!([message]))]))
+    pub fn non_field_error(text: impl Into<Text>) -> Self {
+        Self::ValidationError(vec![("non_field_errors", vec![text.into()])])
     }
 
     /// `APIException.status_code`.
@@ -71,36 +74,40 @@ impl APIException {
         }
     }
 
-    /// `APIException.detail` as the JSON that the client gets, or `None` where Django sends
-    /// its HTML page instead.
+    /// `APIException.detail` as the JSON that the client gets, in its language, or `None` where
+    /// Django sends its HTML page instead.
     #[must_use]
-    pub fn detail(&self) -> Option<Value> {
+    pub fn detail(&self, translation: &Translation) -> Option<Value> {
         let text = match self {
             Self::SuspiciousOperation(_) | Self::ServerError(_) => return None,
-            Self::ValidationError(errors) => return Some(Value::Object(errors.clone())),
-            Self::ParseError(text) => text.as_str(),
-            Self::AuthenticationFailed(text) => text,
-            Self::NotAuthenticated => "Authentication credentials were not provided.",
-            Self::PermissionDenied => "You do not have permission to perform this action.",
-            Self::NotFound => "Not found.",
+            Self::ValidationError(errors) => {
+                let texts = |texts: &[Text]| -> Vec<String> {
+                    texts.iter().map(|text| text.translated(translation)).collect()
+                };
+                let lists =
+                    errors.iter().map(|(field, list)| ((*field).to_owned(), json!(texts(list))));
+                return Some(Value::Object(lists.collect::<Map<_, _>>()));
+            }
+            Self::ParseError(text) => Text::Plain(text.clone().into()),
+            Self::AuthenticationFailed(message) => (*message).into(),
+            Self::NotAuthenticated => messages::NOT_AUTHENTICATED.into(),
+            Self::PermissionDenied => messages::PERMISSION_DENIED.into(),
+            Self::NotFound => messages::NOT_FOUND.into(),
             Self::MethodNotAllowed(method) => {
-                return Some(detail(&format!("Method \"{method}\" not allowed.")));
+                Text::Formatted(messages::METHOD_NOT_ALLOWED, method.clone())
             }
-            Self::NotAcceptable => "Could not satisfy the request Accept header.",
+            Self::NotAcceptable => messages::NOT_ACCEPTABLE.into(),
             Self::UnsupportedMediaType(media_type) => {
-                let text = format!("Unsupported media type \"{media_type}\" in request.");
-                return Some(detail(&text));
+                Text::Formatted(messages::UNSUPPORTED_MEDIA_TYPE, media_type.clone())
             }
-            Self::RequestTimeout => "The request body did not arrive in time.",
-            Self::ContentTooLarge => "The request body is too large.",
-            Self::ServiceUnavailable(_) => "Service temporarily unavailable, try again later.",
+            Self::RequestTimeout => "The request body did not arrive in time.".into(),
+            Self::ContentTooLarge => "The request body is too large.".into(),
+            Self::ServiceUnavailable(_) => {
+                "Service temporarily unavailable, try again later.".into()
+            }
         };
-        Some(detail(text))
+        Some(json!({ "detail": text.translated(translation) }))
     }
-}
-
-fn detail(text: &str) -> Value {
-    json!({ "detail": text })
 }
 
 impl fmt::Display for APIException {

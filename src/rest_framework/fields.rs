@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::messages::{self, Message, Text};
 use super::parsers::{PyStr, Value};
 use crate::django::utils::text::strip;
 
@@ -15,18 +16,18 @@ pub struct CharField {
 impl CharField {
     /// `CharField.run_validation`: the text, or all that is wrong with the value. `None` is a value
     /// that was not sent.
-    pub fn run_validation(self, value: Option<&Value>) -> Result<String, Vec<Cow<'static, str>>> {
-        let value = value.ok_or_else(|| fail("This field is required."))?;
+    pub fn run_validation(self, value: Option<&Value>) -> Result<String, Vec<Text>> {
+        let value = value.ok_or_else(|| fail(messages::REQUIRED))?;
         if self.is_blank(value) {
-            return Err(fail("This field may not be blank."));
+            return Err(fail(messages::BLANK));
         }
         let text = match value {
-            Value::Null => return Err(fail("This field may not be null.")),
+            Value::Null => return Err(fail(messages::NULL)),
             Value::Str(text) => Cow::Borrowed(text),
             Value::Int(digits) => Cow::Owned(digits.as_str().into()),
             Value::Float(number) => Cow::Owned(float_repr(*number).as_str().into()),
             Value::Bool(_) | Value::List | Value::Object(_) | Value::File(_) => {
-                return Err(fail("Not a valid string."));
+                return Err(fail(messages::NO_STRING));
             }
         };
         run_validators(&text)?;
@@ -47,19 +48,18 @@ impl CharField {
     }
 }
 
-fn fail(message: &'static str) -> Vec<Cow<'static, str>> {
-    vec![Cow::Borrowed(message)]
+fn fail(message: Message) -> Vec<Text> {
+    vec![message.into()]
 }
 
 /// `ProhibitNullCharactersValidator` and `ProhibitSurrogateCharactersValidator`
-fn run_validators(text: &PyStr) -> Result<(), Vec<Cow<'static, str>>> {
+fn run_validators(text: &PyStr) -> Result<(), Vec<Text>> {
     let mut errors = Vec::new();
     if text.text.contains('\0') {
-        errors.push(Cow::Borrowed("Null characters are not allowed."));
+        errors.push(messages::NULL_CHARACTERS.into());
     }
     if let Some(surrogate) = text.surrogate {
-        let message = format!("Surrogate characters are not allowed: U+{surrogate:X}.");
-        errors.push(Cow::Owned(message));
+        errors.push(Text::Formatted(messages::SURROGATES, format!("{surrogate:X}")));
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
@@ -109,7 +109,7 @@ mod tests {
     const USERNAME: CharField = CharField { trim_whitespace: true };
     const PASSWORD: CharField = CharField { trim_whitespace: false };
 
-    fn error_of(field: CharField, value: &Value) -> Vec<Cow<'static, str>> {
+    fn error_of(field: CharField, value: &Value) -> Vec<Text> {
         field.run_validation(Some(value)).unwrap_err()
     }
 
@@ -119,16 +119,16 @@ mod tests {
 
     #[test]
     fn missing_and_null_have_messages_of_their_own() {
-        assert_eq!(USERNAME.run_validation(None), Err(fail("This field is required.")));
-        assert_eq!(error_of(USERNAME, &Value::Null), ["This field may not be null."]);
+        assert_eq!(USERNAME.run_validation(None), Err(fail(messages::REQUIRED)));
+        assert_eq!(error_of(USERNAME, &Value::Null), fail(messages::NULL));
     }
 
     #[test]
     fn only_a_trimmed_field_takes_blanks_for_blank() {
         let blanks = text(" \u{a0}\u{1c}\u{2028}\u{3000}");
-        assert_eq!(error_of(USERNAME, &blanks), ["This field may not be blank."]);
+        assert_eq!(error_of(USERNAME, &blanks), fail(messages::BLANK));
         assert!(PASSWORD.run_validation(Some(&blanks)).is_ok());
-        assert_eq!(error_of(PASSWORD, &text("")), ["This field may not be blank."]);
+        assert_eq!(error_of(PASSWORD, &text("")), fail(messages::BLANK));
         assert_eq!(USERNAME.run_validation(Some(&text(" a b "))).unwrap(), "a b");
         assert_eq!(USERNAME.run_validation(Some(&text("\u{200b}"))).unwrap(), "\u{200b}");
     }
@@ -137,11 +137,11 @@ mod tests {
     fn other_types_are_not_a_valid_string() {
         let object = Value::Object(crate::rest_framework::parsers::Object::default());
         for value in [Value::Bool(true), Value::List, object, Value::File("f".to_owned())] {
-            assert_eq!(error_of(USERNAME, &value), ["Not a valid string."]);
+            assert_eq!(error_of(USERNAME, &value), fail(messages::NO_STRING));
         }
         let blank = Value::File(" ".to_owned());
-        assert_eq!(error_of(USERNAME, &blank), ["This field may not be blank."]);
-        assert_eq!(error_of(PASSWORD, &blank), ["Not a valid string."]);
+        assert_eq!(error_of(USERNAME, &blank), fail(messages::BLANK));
+        assert_eq!(error_of(PASSWORD, &blank), fail(messages::NO_STRING));
     }
 
     #[test]
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn null_characters_and_surrogates_are_both_reported() {
         let value = Value::Str(PyStr { text: "\0\u{fffd}".to_owned(), surrogate: Some(0xd800) });
-        let messages =
-            ["Null characters are not allowed.", "Surrogate characters are not allowed: U+D800."];
+        let surrogate = Text::Formatted(messages::SURROGATES, "D800".to_owned());
+        let messages = [messages::NULL_CHARACTERS.into(), surrogate];
         assert_eq!(error_of(PASSWORD, &value), messages);
     }
 

@@ -4,6 +4,7 @@ pub mod authentication;
 pub mod authtoken;
 pub mod exceptions;
 pub mod fields;
+pub mod messages;
 pub mod metadata;
 pub mod negotiation;
 pub mod parsers;

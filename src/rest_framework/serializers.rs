@@ -1,10 +1,12 @@
 //! `rest_framework.serializers.Serializer`: a body's data against the fields of a view.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::exceptions::APIException;
 use super::fields::CharField;
+use super::messages::{self, Message, Text};
 use super::parsers::Data;
+use crate::django::utils::translation::Translation;
 
 /// One field: what it accepts, and how metadata and documents name it.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +14,7 @@ pub struct Field {
     /// Its key in the body.
     pub name: &'static str,
     /// `label`.
-    pub label: &'static str,
+    pub label: Message,
     /// `read_only`: it is answered, never accepted.
     pub read_only: bool,
     /// What it accepts.
@@ -36,18 +38,16 @@ impl Serializer {
             return Err(APIException::non_field_error("No data provided"));
         }
         if !data.is_mapping() {
-            let got = data.python_type_name();
-            let text = format!("Invalid data. Expected a dictionary, but got {got}.");
-            return Err(APIException::non_field_error(&text));
+            let got = data.python_type_name().to_owned();
+            let text = Text::Formatted(messages::NO_MAPPING, got);
+            return Err(APIException::non_field_error(text));
         }
-        let mut errors = Map::new();
+        let mut errors = Vec::new();
         let mut values = Vec::new();
         for field in self.fields.iter().filter(|field| !field.read_only) {
             match field.kind.run_validation(data.get(field.name).as_deref()) {
                 Ok(value) => values.push(value),
-                Err(messages) => {
-                    errors.insert(field.name.to_owned(), json!(messages));
-                }
+                Err(texts) => errors.push((field.name, texts)),
             }
         }
         if errors.is_empty() { Ok(values) } else { Err(APIException::ValidationError(errors)) }
@@ -55,13 +55,13 @@ impl Serializer {
 
     /// `SimpleMetadata.get_serializer_info`.
     #[must_use]
-    pub fn info(&self) -> Value {
+    pub fn info(&self, translation: &Translation) -> Value {
         let info = |field: &Field| {
             let info = json!({
                 "type": "string",
                 "required": !field.read_only,
                 "read_only": field.read_only,
-                "label": field.label,
+                "label": Text::from(field.label).translated(translation),
             });
             (field.name.to_owned(), info)
         };

@@ -21,6 +21,7 @@ use super::view::{APIView, DirectGet, View};
 use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
+use crate::django::utils::translation::Translation;
 use crate::state::State;
 
 /// Header lines of an answer, those of the middleware included.
@@ -120,6 +121,8 @@ impl<H: Endpoint> ViewEndpoint<H> {
     /// `APIView.dispatch`: DRF's order. The first step that fails decides the answer.
     async fn dispatch(&self, mut request: Request) -> poem::Response {
         let page = Page::of(self.view.name, request.method(), request.uri());
+        let chosen = request.extensions().get::<Translation>().cloned();
+        let translation = chosen.unwrap_or_else(|| self.state.languages.fallback().clone());
         let mut accepted = Accepted { renderer: self.default_renderer(), indent: None };
         let outcome = async {
             accepted = self.select_renderer(&request)?;
@@ -128,7 +131,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             let method = self.method_lookup(&request)?;
             if method == Method::OPTIONS {
                 let takes_post = self.methods.contains(&Method::POST);
-                return Ok(metadata::determine_metadata(&self.view, takes_post));
+                return Ok(metadata::determine_metadata(&self.view, takes_post, &translation));
             }
             if let (Some(get), &Method::GET) = (self.get, &method) {
                 return get();
@@ -140,7 +143,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         };
         match outcome.await {
             Ok(data) => self.finalize_response(StatusCode::OK, &data, None, accepted, &page),
-            Err(exception) => self.exception_handler(&exception, accepted, &page),
+            Err(exception) => self.exception_handler(&exception, &translation, accepted, &page),
         }
     }
 
@@ -210,11 +213,12 @@ impl<H: Endpoint> ViewEndpoint<H> {
     fn exception_handler(
         &self,
         exception: &APIException,
+        translation: &Translation,
         accepted: Accepted,
         page: &Page,
     ) -> poem::Response {
         report(exception);
-        let Some(data) = exception.detail() else {
+        let Some(data) = exception.detail(translation) else {
             return match exception {
                 APIException::ServerError(_) => defaults::server_error(),
                 _ => defaults::bad_request(),

@@ -1,5 +1,6 @@
 //! The types of settings: how each reads what was written, and prints it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use super::Raw;
 
 /// A type that a setting can have.
 pub trait SettingValue: Sized {
-    /// Whether it may be printed or quoted in an error.
-    const SECRET: bool = false;
+    /// Whether what was written is quoted in an error: no secret, and no more than a line.
+    const SHOWN: bool = true;
 
     /// Reads a written value; the error is the remedy.
     fn parse(raw: &Raw) -> Result<Self, String>;
@@ -24,7 +25,7 @@ pub trait SettingValue: Sized {
 fn text(raw: &Raw) -> Result<&str, String> {
     match raw {
         Raw::Text(text) => Ok(text.trim()),
-        Raw::List(_) => Err("write one value, not a list".to_owned()),
+        Raw::List(_) | Raw::Table(_) => Err("write one value, not a list or a table".to_owned()),
     }
 }
 
@@ -94,11 +95,55 @@ impl SettingValue for Vec<String> {
                 .map(|item| item.trim().to_owned())
                 .filter(|item| !item.is_empty())
                 .collect(),
+            Raw::Table(_) => return Err("write a list".to_owned()),
         })
     }
 
     fn print(&self) -> String {
         self.join(",")
+    }
+}
+
+/// Translations by language, then by the English text.
+#[derive(Debug, Clone, Default)]
+pub struct Messages(pub BTreeMap<String, BTreeMap<String, String>>);
+
+impl SettingValue for Messages {
+    const SHOWN: bool = false;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let remedy =
+            "write tables in the file: [MESSAGES.de] and \"English\" = \"Deutsch\" below it";
+        let languages = match raw {
+            Raw::Text(text) if text.is_empty() => return Ok(Self::default()),
+            Raw::Table(languages) => languages,
+            Raw::Text(_) | Raw::List(_) => return Err(remedy.to_owned()),
+        };
+        let texts = |(language, texts): (&String, &toml::Value)| {
+            Some((language.clone(), texts.clone().try_into().ok()?))
+        };
+        let read = languages.iter().map(texts).collect::<Option<_>>();
+        read.map(Self).ok_or_else(|| remedy.to_owned())
+    }
+
+    fn print(&self) -> String {
+        self.0.keys().map(String::as_str).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// What the site has and this service cannot do: each is a mistake of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals(pub Vec<String>);
+
+impl SettingValue for Refusals {
+    const SHOWN: bool = false;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        Vec::parse(raw).map(Self)
+    }
+
+    fn print(&self) -> String {
+        self.0.print()
     }
 }
 
@@ -190,7 +235,7 @@ pub enum DatabaseUrl {
 }
 
 impl SettingValue for DatabaseUrl {
-    const SECRET: bool = true;
+    const SHOWN: bool = false;
 
     fn parse(raw: &Raw) -> Result<Self, String> {
         let written = text(raw)?;

@@ -21,7 +21,7 @@ def database(url):
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": unquote(parts.path)[1:]}
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path[1:],
+        "NAME": unquote(parts.path[1:]),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname,

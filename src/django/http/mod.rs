@@ -1,5 +1,6 @@
 //! `django.http`.
 
+pub mod cookie;
 pub mod multipartparser;
 pub mod querydict;
 pub mod request;

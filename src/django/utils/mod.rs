@@ -5,3 +5,4 @@ pub mod encoding;
 pub mod html;
 pub mod http;
 pub mod text;
+pub mod translation;

@@ -4,6 +4,7 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 
 use crate::rest_framework::fields::CharField;
+use crate::rest_framework::messages;
 use crate::rest_framework::serializers::{Field, Serializer};
 
 /// `AuthTokenSerializer`: what the login accepts.
@@ -12,19 +13,19 @@ pub const AUTH_TOKEN: Serializer = Serializer {
     fields: &[
         Field {
             name: "username",
-            label: "Username",
+            label: messages::USERNAME,
             read_only: false,
             kind: CharField { trim_whitespace: true },
         },
         Field {
             name: "password",
-            label: "Password",
+            label: messages::PASSWORD,
             read_only: false,
             kind: CharField { trim_whitespace: false },
         },
         Field {
             name: "token",
-            label: "Token",
+            label: messages::TOKEN,
             read_only: true,
             kind: CharField { trim_whitespace: true },
         },

@@ -9,15 +9,13 @@ use crate::django::auth::hashers::Password;
 use crate::django::auth::models::Credentials;
 use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
+use crate::rest_framework::messages::REFUSED;
 use crate::rest_framework::parsers::Parser;
 use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::request::{RequestData, RequestState};
 use crate::rest_framework::view::{APIView, View};
 use crate::rest_framework::views::Response;
 use crate::state::State;
-
-/// What any wrong credentials are answered.
-pub const REFUSED: &str = "Unable to log in with provided credentials.";
 
 /// How often a login starts over because the user's row changed under it. Django rewrites an
 /// outdated hash at each login that has read it, so as many logins at once can be that often in

@@ -1,0 +1,156 @@
+"""What other sites do and the reference site does not; ODD in the settings names what is used."""
+
+from django.conf import settings
+from django.contrib.auth.backends import BaseBackend, ModelBackend
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.signals import user_login_failed
+from django.urls import include, path, re_path
+from django.views.decorators.cache import never_cache
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication, TokenAuthentication
+from rest_framework.authtoken.views import ObtainAuthToken, obtain_auth_token
+from rest_framework.parsers import JSONParser
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+
+class EmailBackend(ModelBackend):
+    def authenticate(self, request, username=None, password=None, **kwargs):
+        return super().authenticate(request, email=username, password=password, **kwargs)
+
+
+class EverybodyBackend(ModelBackend):
+    def user_can_authenticate(self, user):
+        return True
+
+
+class PermissionsBackend(BaseBackend):
+    """Answers no password, so that it changes nothing."""
+
+    def has_perm(self, user_obj, perm, obj=None):
+        return False
+
+
+class KeyBackend(BaseBackend):
+    """Django never asks it for a user name and a password."""
+
+    def authenticate(self, request, key):
+        return None
+
+
+class OwnHasher(PBKDF2PasswordHasher):
+    algorithm = "own"
+
+    def encode(self, password, salt, iterations=None):
+        return "own$1$%s$%s" % (salt, password)
+
+
+class Middleware:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        response["X-Odd"] = "1"
+        return response
+
+
+class Renderer(JSONRenderer):
+    media_type = "application/vnd.odd+json"
+
+
+class Parser(JSONParser):
+    media_type = "application/vnd.odd+json"
+
+
+class BearerAuthentication(TokenAuthentication):
+    keyword = "Bearer"
+
+
+class ShortAuthentication(TokenAuthentication):
+    def authenticate_credentials(self, key):
+        return super().authenticate_credentials(key[:8])
+
+
+class NobodyAuthentication(BaseAuthentication):
+    def authenticate(self, request):
+        return None
+
+
+class Post(ObtainAuthToken):
+    def post(self, request, *args, **kwargs):
+        return Response({"key": "none"})
+
+
+class Rendered(ObtainAuthToken):
+    renderer_classes = [Renderer]
+
+
+class Browsable(ObtainAuthToken):
+    renderer_classes = [JSONRenderer, BrowsableAPIRenderer]
+
+
+class Parsed(ObtainAuthToken):
+    parser_classes = [Parser]
+
+
+class Bearer(ObtainAuthToken):
+    authentication_classes = [BearerAuthentication]
+
+
+class Short(ObtainAuthToken):
+    authentication_classes = [ShortAuthentication]
+
+
+class Session(ObtainAuthToken):
+    authentication_classes = [TokenAuthentication, SessionAuthentication]
+
+
+class Nobody(ObtainAuthToken):
+    authentication_classes = [NobodyAuthentication]
+
+
+class Open(ObtainAuthToken):
+    authentication_classes = []
+
+
+class Described(ObtainAuthToken):
+    """Logs in."""
+
+
+# By its name it is DRF's own.
+Same = type("ObtainAuthToken", (ObtainAuthToken,), {"__doc__": None, "__module__": __name__})
+
+
+def handle(exc, context):
+    return exception_handler(exc, context)
+
+
+def bad_request(request, exception):
+    return Response({})
+
+
+def told(**kwargs):
+    """A receiver of signals."""
+
+
+login = path("api-token-auth/", obtain_auth_token)
+NAMED = {
+    name: path("api-token-auth/", view.as_view())
+    for name, view in list(globals().items())
+    if isinstance(view, type) and issubclass(view, ObtainAuthToken)
+} | {
+    "wrapped": path("api-token-auth/", never_cache(obtain_auth_token)),
+    "initkwargs": path("api-token-auth/", ObtainAuthToken.as_view(throttle_classes=[])),
+    "prefix": path("api/", include([re_path(r"^v1/token\.auth/?$", obtain_auth_token)])),
+    "converter": path("<slug:tenant>/login/", obtain_auth_token),
+    "open end": re_path("^api-token-auth/", obtain_auth_token),
+    "hidden": path("", include([path("a/", told), path("a/", obtain_auth_token), login])),
+    "none": path("a/", told),
+}
+odd = getattr(settings, "ODD", "")
+urlpatterns = [NAMED.get(odd, login)]
+if odd == "handler400":
+    handler400 = bad_request
+if odd == "signal":
+    user_login_failed.connect(told)

@@ -1,0 +1,164 @@
+"""scripts/export_settings.py: what the service cannot do is refused by its Python path, nothing else is."""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+import readme
+from bench import Bench
+from services import EXPORT, SITES, Pair, export, run_binary, start_exported
+from wire import simple
+
+pytestmark = pytest.mark.usefixtures("binary")
+SQLITE = pytest.mark.parametrize("kind", ["sqlite"])
+ODD = {"ROOT_URLCONF": "project.odd"}
+TOKEN_AUTHENTICATION = "rest_framework.authentication.TokenAuthentication"
+
+
+@dataclass
+class Site:
+    """Settings of a site, the Python paths that are refused, and what else the file holds."""
+
+    settings: dict[str, Any]
+    refused: list[str] = field(default_factory=list)
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+def odd(name: str, *refused: str, **told: Any) -> Site:
+    """The site with that thing of `project/odd.py` in place of its login."""
+    return Site(ODD | {"ODD": name}, list(refused), told)
+
+
+def drf(**settings: Any) -> dict[str, Any]:
+    """The site's REST_FRAMEWORK with more in it."""
+    return {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": [TOKEN_AUTHENTICATION]} | settings}
+
+
+def backends(*names: str) -> dict[str, list[str]]:
+    return {"AUTHENTICATION_BACKENDS": [name if "." in name else f"project.odd.{name}" for name in names]}
+
+
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+PATHS = {
+    "plain": Site(SITES["plain"], told={"PBKDF2_ITERATIONS": 1000, "LOGIN_PATH": "/api-token-auth/"}),
+    "backend": Site(
+        backends("EmailBackend"), ["project.odd.EmailBackend", "settings.AUTHENTICATION_BACKENDS"]
+    ),
+    "two backends": Site(backends(MODEL_BACKEND, "EmailBackend"), ["project.odd.EmailBackend"]),
+    "backend that lets everybody in": Site(
+        backends(MODEL_BACKEND, "EverybodyBackend"), ["project.odd.EverybodyBackend"]
+    ),
+    "Django's backend that lets everybody in": Site(
+        backends("django.contrib.auth.backends.AllowAllUsersModelBackend"),
+        ["django.contrib.auth.backends.AllowAllUsersModelBackend", "settings.AUTHENTICATION_BACKENDS"],
+    ),
+    "backends that answer no password": Site(backends("KeyBackend", MODEL_BACKEND, "PermissionsBackend")),
+    "hasher": Site({"PASSWORD_HASHERS": ["project.odd.OwnHasher"]}, ["project.odd.OwnHasher"]),
+    "middleware": Site({"MIDDLEWARE": ["project.odd.Middleware"]}, ["project.odd.Middleware"]),
+    "exception handler": Site(
+        drf(EXCEPTION_HANDLER="project.odd.handle"), ["settings.REST_FRAMEWORK['EXCEPTION_HANDLER']"]
+    ),
+    "JSON in ASCII": Site(drf(UNICODE_JSON=False), ["settings.REST_FRAMEWORK['UNICODE_JSON']"]),
+    "default authentication": Site(
+        drf(DEFAULT_AUTHENTICATION_CLASSES=["rest_framework.authentication.BasicAuthentication"]),
+        ["rest_framework.authentication.BasicAuthentication"],
+    ),
+    "post": odd("Post", "project.odd.Post", "project.odd.Post.post"),
+    "renderer": odd(
+        "Rendered", "project.odd.Rendered", "project.odd.Rendered.renderer_classes", "project.odd.Renderer"
+    ),
+    "parser": odd("Parsed", "project.odd.Parsed", "project.odd.Parsed.parser_classes", "project.odd.Parser"),
+    "browsable": odd("Browsable", "project.odd.Browsable", "project.odd.Browsable.renderer_classes"),
+    "keyword": odd("Bearer", "project.odd.Bearer", "project.odd.BearerAuthentication"),
+    "authentication": odd("Short", "project.odd.Short", "project.odd.ShortAuthentication"),
+    "session": odd("Session", "project.odd.Session", "rest_framework.authentication.SessionAuthentication"),
+    "nobody": odd("Nobody", "project.odd.Nobody", "project.odd.NobodyAuthentication"),
+    "no authentication": odd("Open", "project.odd.Open", "project.odd.Open"),
+    "description": odd("Described", "project.odd.Described"),
+    "subclass that changes nothing": odd("Same", LOGIN_PATH="/api-token-auth/"),
+    "wrapped view": odd("wrapped", "rest_framework.authtoken.views.ObtainAuthToken"),
+    "arguments of as_view": odd("initkwargs", "rest_framework.authtoken.views.ObtainAuthToken"),
+    "two paths": odd("prefix", "/api/v1/token.auth", LOGIN_PATH="/api/v1/token.auth/"),
+    "path with a variable": odd(
+        "converter", "rest_framework.authtoken.views.ObtainAuthToken", "settings.ROOT_URLCONF"
+    ),
+    "path without an end": odd(
+        "open end", "rest_framework.authtoken.views.ObtainAuthToken", "settings.ROOT_URLCONF"
+    ),
+    "path that another view answers": odd("hidden", LOGIN_PATH="/api-token-auth/"),
+    "no login": odd("none", "settings.ROOT_URLCONF"),
+    "handler": odd("handler400", "project.odd.bad_request"),
+    "signal": odd("signal", "project.odd.told"),
+    "charset": Site({"DEFAULT_CHARSET": "latin-1"}, ["settings.DEFAULT_CHARSET"]),
+    "times that are not UTC": Site({"USE_TZ": False, "TIME_ZONE": "Asia/Tokyo"}, ["settings.USE_TZ"]),
+}
+
+
+@SQLITE
+@pytest.mark.newest_only
+@pytest.mark.parametrize("site", PATHS.values(), ids=PATHS)
+def test_what_is_refused_is_named_by_its_python_path(bench: Bench, pair: Pair, kind: str, site: Site) -> None:
+    url = bench.migrated_url(pair, kind)
+    done = export(pair, url, site.settings)
+    assert done.returncode == 0, done.stderr
+    file = tomllib.loads(done.stdout)
+    assert sorted(line.split(": ")[0] for line in file.get("REFUSALS", [])) == sorted(site.refused)
+    assert site.told.items() <= file.items()
+    path = bench.log("exported").with_suffix(".toml")
+    path.write_text(done.stdout)
+    checked = run_binary("check", "--settings", path, url=url)
+    refusals = [line for line in checked.stderr.splitlines() if "REFUSALS" in line]
+    prefix = f"Error in the settings: REFUSALS ({path}): "
+    assert refusals == [prefix + line for line in file.get("REFUSALS", [])]
+    assert checked.returncode == (2 if site.refused else 0), checked.stderr
+
+
+@SQLITE
+def test_every_pair_writes_a_file_that_the_service_starts_with(bench: Bench, pair: Pair, kind: str) -> None:
+    url = bench.migrated_url(pair, kind)
+    done = export(pair, url, SITES["plain"], DJANGO_SETTINGS_MODULE="project.settings")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tomllib.loads(done.stdout)["DJANGO_VERSION"] == pair.django
+
+
+def test_a_database_is_told_with_all_its_signs(bench: Bench, pair: Pair) -> None:
+    url = "postgres://us%40er:p%2Fa%22s%25s%3Aw%C3%B6rd@127.0.0.1:1/na%20me"
+    done = export(pair, url, SITES["plain"])
+    assert tomllib.loads(done.stdout)["DATABASE_URL"] == url
+    assert "p/a" not in done.stderr
+
+
+def constants() -> Any:
+    """The script as a module; it imports Django only when it runs."""
+    spec = importlib.util.spec_from_file_location("export_settings", EXPORT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script_and_the_service_know_the_same_settings() -> None:
+    script = constants()
+    rows = readme.README.read_text().split("<!-- settings -->\n")[1].split("<!-- /settings -->")[0]
+    ours = {row.split("`")[1] for row in rows.splitlines()[2:]}
+    assert set(script.SERVED) <= ours
+    assert not set(script.UNSERVED) & ours, "what is served now is refused no more"
+
+
+@SQLITE
+@pytest.mark.newest_only
+def test_all_languages_of_django_take_little_memory(bench: Bench, pair: Pair, kind: str) -> None:
+    kib = {}
+    for site in ("plain", "locale"):
+        url = bench.migrated_url(pair, kind)
+        with start_exported(pair, url, SITES[site], bench.log("ours")) as service:
+            assert simple(service.address, "GET", "/secret/").status == 401
+            status = (f"/proc/{service.process.child.pid}/status", "VmRSS:")
+            with open(status[0]) as lines:
+                kib[site] = next(int(line.split()[1]) for line in lines if line.startswith(status[1]))
+    assert kib["locale"] - kib["plain"] < 4096, kib

@@ -1,0 +1,117 @@
+"""Accept-Language and the language cookie, malformed ones too: Django and we choose the same language."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from bench import Bench
+from services import Pair
+from wire import Response, exchange
+
+CODES = [
+    "de",
+    "ja",
+    "pt-br",
+    "pt",
+    "en",
+    "en-gb",
+    "zh-hant",
+    "zh-tw",
+    "zh",
+    "zh-hk",
+    "hi",
+    "ar",
+    "qq",
+    "qq-de",
+]
+WEIGHTS = [
+    "",
+    ";q=0.5",
+    ";q=0",
+    ";q=1.000",
+    " ; q=0.25",
+    ";q=0.",
+    ";q=1.5",
+    ";q=",
+    ";q=0.1234",
+    "; q = 1",
+    ";Q=0.3",
+]
+COMMAS = [",", ", ", " ,", ",,", "\xa0,\x85", ";", " "]
+ODD = [
+    "*",
+    "de-",
+    "-de",
+    "abcdefghi",
+    "1de",
+    "de_AT",
+    "de-abcdefghi",
+    "de*",
+    "é",
+    "xx-yy-zz",
+    "a" * 520,
+    "de-" * 180,
+]
+COOKIES = [
+    '"de"',
+    "DE",
+    "pt-BR",
+    "zh-CN",
+    "zh-cn",
+    "",
+    "en-us",
+    '"j\\141"',
+    "qq",
+    "de-" + "x" * 600,
+    "ja\u212a",
+    "é",
+]
+REQUESTS = 250
+
+
+def header(random: Random) -> str:
+    """Ranges, most of them well-formed."""
+    text = ""
+    for _ in range(random.choice([1, 1, 2, 3, 5, 200])):
+        code = random.choice(CODES if random.random() < 0.9 else ODD)
+        code = code + "-" + random.choice(["at", "AT-1901", "x"]) if random.random() < 0.2 else code
+        code = code.upper() if random.random() < 0.1 else code
+        weight = random.choice(WEIGHTS[:6] if random.random() < 0.95 else WEIGHTS)
+        text += code + weight + random.choice(COMMAS[:3] if random.random() < 0.97 else COMMAS)
+    return text if random.random() < 0.1 else text.rstrip(" ,")
+
+
+def request(random: Random) -> bytes:
+    """A login without fields, which is refused in the language of the request."""
+    lines = ["POST /api-token-auth/ HTTP/1.1", "Host: testserver", "Connection: close", "Content-Length: 2"]
+    lines += ["Content-Type: application/json"]
+    if random.random() < 0.9:
+        lines += [f"Accept-Language: {header(random)}"]
+    text = "\r\n".join(lines).encode("latin-1", "replace")
+    if random.random() < 0.2:
+        name = random.choice(["django_language", "site_language"])
+        value = random.choice(CODES + COOKIES)
+        text += f"\r\nCookie: a=b; {name}={value}; c".encode()
+    return text + b"\r\n\r\n{}"
+
+
+def seen(response: Response) -> tuple[object, ...]:
+    return response.status, response.header("Content-Language"), response.header("Vary"), response.body
+
+
+@pytest.mark.parametrize("site", ["locale", "locale-behind"])
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_the_language_is_djangos_whatever_the_request_says(
+    bench: Bench, pair: Pair, kind: str, site: str, ours: str
+) -> None:
+    rig = bench.rig(pair, kind, site, ours=ours)
+    random = Random(20261124)
+    languages = set()
+    for _ in range(REQUESTS):
+        wanted = request(random)
+        django, other = (exchange(service.address, wanted) for service in (rig.django, rig.ours))
+        assert seen(django) == seen(other), wanted
+        languages.add(django.header("Content-Language"))
+    assert len(languages) >= 6, "the requests choose too few languages to prove anything"
