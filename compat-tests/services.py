@@ -91,6 +91,17 @@ SITES: dict[str, dict[str, Any]] = {
         "SECURE_CROSS_ORIGIN_OPENER_POLICY": "unsafe-none",
     },
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
+    # Two paths and a prefix, no secret view of the site's own URLs, two keywords.
+    "bearer": QUICK_HASH
+    | {
+        "ROOT_URLCONF": "project.several",
+        "REST_FRAMEWORK": {
+            "DEFAULT_AUTHENTICATION_CLASSES": [
+                "project.authentication.BearerAuthentication",
+                "rest_framework.authentication.TokenAuthentication",
+            ]
+        },
+    },
     "german": QUICK_HASH | {"LANGUAGE_CODE": "de"},
     "japanese": QUICK_HASH | {"LANGUAGE_CODE": "ja"},
     "russian": QUICK_HASH | {"LANGUAGE_CODE": "ru"},

@@ -45,7 +45,10 @@ def backends(*names: str) -> dict[str, list[str]]:
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 PATHS = {
-    "plain": Site(SITES["plain"], told={"PBKDF2_ITERATIONS": 1000, "LOGIN_PATH": "/api-token-auth/"}),
+    "plain": Site(
+        SITES["plain"],
+        told={"PBKDF2_ITERATIONS": 1000, "LOGIN_PATH": ["/api-token-auth/"], "SECRET_PATH": "/secret/"},
+    ),
     "backend": Site(
         backends("EmailBackend"), ["project.odd.EmailBackend", "settings.AUTHENTICATION_BACKENDS"]
     ),
@@ -66,7 +69,7 @@ PATHS = {
     "JSON in ASCII": Site(drf(UNICODE_JSON=False), ["settings.REST_FRAMEWORK['UNICODE_JSON']"]),
     "default authentication": Site(
         drf(DEFAULT_AUTHENTICATION_CLASSES=["rest_framework.authentication.BasicAuthentication"]),
-        ["rest_framework.authentication.BasicAuthentication"],
+        ["rest_framework.authentication.BasicAuthentication"] * 2,
     ),
     "post": odd("Post", "project.odd.Post", "project.odd.Post.post"),
     "renderer": odd(
@@ -74,23 +77,40 @@ PATHS = {
     ),
     "parser": odd("Parsed", "project.odd.Parsed", "project.odd.Parsed.parser_classes", "project.odd.Parser"),
     "browsable": odd("Browsable", "project.odd.Browsable", "project.odd.Browsable.renderer_classes"),
-    "keyword": odd("Bearer", "project.odd.Bearer", "project.odd.BearerAuthentication"),
+    "keyword": odd("Bearer", "project.odd.Bearer", TOKEN_KEYWORDS=["Bearer"]),
+    "keyword that is no word": Site(
+        drf(DEFAULT_AUTHENTICATION_CLASSES=["project.authentication.TwoWords"]),
+        ["project.authentication.TwoWords"],
+    ),
+    "two keywords": Site(
+        drf(
+            DEFAULT_AUTHENTICATION_CLASSES=[
+                "project.authentication.BearerAuthentication",
+                TOKEN_AUTHENTICATION,
+            ]
+        ),
+        told={"TOKEN_KEYWORDS": ["Bearer", "Token"]},
+    ),
+    "secret with other renderers": Site(
+        drf(DEFAULT_RENDERER_CLASSES=["rest_framework.renderers.JSONRenderer"]),
+        ["project.views.secret.renderer_classes"],
+    ),
     "authentication": odd("Short", "project.odd.Short", "project.odd.ShortAuthentication"),
     "session": odd("Session", "project.odd.Session", "rest_framework.authentication.SessionAuthentication"),
     "nobody": odd("Nobody", "project.odd.Nobody", "project.odd.NobodyAuthentication"),
     "no authentication": odd("Open", "project.odd.Open", "project.odd.Open"),
     "description": odd("Described", "project.odd.Described"),
-    "subclass that changes nothing": odd("Same", LOGIN_PATH="/api-token-auth/"),
+    "subclass that changes nothing": odd("Same", LOGIN_PATH=["/api-token-auth/"], SECRET_PATH="None"),
     "wrapped view": odd("wrapped", "rest_framework.authtoken.views.ObtainAuthToken"),
     "arguments of as_view": odd("initkwargs", "rest_framework.authtoken.views.ObtainAuthToken"),
-    "two paths": odd("prefix", "/api/v1/token.auth", LOGIN_PATH="/api/v1/token.auth/"),
+    "two paths": odd("prefix", LOGIN_PATH=["/api/v1/token.auth/", "/api/v1/token.auth"]),
     "path with a variable": odd(
         "converter", "rest_framework.authtoken.views.ObtainAuthToken", "settings.ROOT_URLCONF"
     ),
     "path without an end": odd(
         "open end", "rest_framework.authtoken.views.ObtainAuthToken", "settings.ROOT_URLCONF"
     ),
-    "path that another view answers": odd("hidden", LOGIN_PATH="/api-token-auth/"),
+    "path that another view answers": odd("hidden", LOGIN_PATH=["/api-token-auth/"]),
     "no login": odd("none", "settings.ROOT_URLCONF"),
     "handler": odd("handler400", "project.odd.bad_request"),
     "signal": odd("signal", "project.odd.told"),

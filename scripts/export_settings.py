@@ -162,8 +162,9 @@ class Export:
 
 
 def path_of(thing):
-    """The Python path of a class or function."""
-    return "%s.%s" % (thing.__module__, getattr(thing, "__qualname__", type(thing).__qualname__))
+    """The Python path of a class or function; DRF makes a class of its own of a function."""
+    name = getattr(thing, "__qualname__", type(thing).__qualname__)
+    return "%s.%s" % (thing.__module__, thing.__name__ if name == "WrappedAPIView" else name)
 
 
 def is_theirs(thing):
@@ -464,33 +465,58 @@ def receivers(signal, sender):
 
 
 def urls(export):
-    """Each URL whose view is `obtain_auth_token` or a subclass of its class."""
-    from django.urls import Resolver404, get_resolver, resolve
+    """Each URL whose view is `obtain_auth_token` or a subclass of its class; and the secret view, if there is one."""
+    from django.urls import get_resolver
     from rest_framework.authtoken.views import ObtainAuthToken
 
-    found = []
+    found, secret, keywords = [], [], {}
     for callback, pattern, paths in endpoints(get_resolver()):
         cls = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
-        if not (inspect.isclass(cls) and issubclass(cls, ObtainAuthToken)):
-            continue
-        view(export, callback, cls)
-        if paths is None:
-            export.refuse(path_of(cls), "its URL %r is no fixed path" % pattern)
-        for path in paths or ():
-            try:
-                served = resolve(path).func
-            except Resolver404:
-                served = None
-            if served is callback:
-                found.append(path)
-            else:
-                export.remark("%s is left out: another view answers there" % path)
+        if is_secret(cls):
+            keywords[tuple(secret_view(export, cls))] = path_of(cls)
+            secret += served(export, callback, paths)
+        elif inspect.isclass(cls) and issubclass(cls, ObtainAuthToken):
+            keywords[tuple(view(export, callback, cls))] = path_of(cls)
+            if paths is None:
+                export.refuse(path_of(cls), "its URL %r is no fixed path" % pattern)
+            found += served(export, callback, paths)
+    export.settings["SECRET_PATH"] = secret[0] if secret else "None"
     if not found:
         export.refuse("settings.ROOT_URLCONF", "no URL has obtain_auth_token as its view")
-    for path in found[1:]:
-        export.refuse(path, "a further path of obtain_auth_token, of which the service has one", "drop the path")
-    if found:
-        export.settings["LOGIN_PATH"] = found[0]
+        return
+    export.settings["LOGIN_PATH"] = list(dict.fromkeys(found))
+    (words, _), *others = keywords.items()
+    for other, where in others:
+        export.refuse(where, "it has the keywords %r, another view %r" % (other, words))
+    if words:
+        export.settings["TOKEN_KEYWORDS"] = words
+
+
+def served(export, callback, paths):
+    """Those of the paths that no other view answers."""
+    from django.urls import Resolver404, resolve
+
+    for path in paths or ():
+        try:
+            answers = resolve(path).func is callback
+        except Resolver404:
+            answers = False
+        if answers:
+            yield path
+        else:
+            export.remark("%s is left out: another view answers there" % path)
+
+
+def is_secret(cls):
+    """The view of the reference site, which the service has as well: `@api_view(["GET"])` of `secret`."""
+    from rest_framework.permissions import IsAuthenticated
+
+    return (
+        getattr(cls, "__qualname__", None) == "WrappedAPIView"
+        and cls.__name__ == "secret"
+        and list(cls.permission_classes) == [IsAuthenticated]
+        and set(cls.http_method_names) == {"get", "options"}
+    )
 
 
 def endpoints(resolver, prefix="", paths=("/",)):
@@ -530,7 +556,6 @@ def literals(pattern, ends):
 
 def view(export, callback, cls):
     """A login view must be DRF's own in all that is seen from outside."""
-    from rest_framework.authentication import TokenAuthentication
     from rest_framework.authtoken.views import ObtainAuthToken
 
     where = path_of(cls)
@@ -552,17 +577,47 @@ def view(export, callback, cls):
         for one in getattr(cls, name):
             if not is_theirs(one):
                 export.refuse(path_of(one), "one of the %s of %s" % (name, where))
+    return keywords_of(export, cls)
+
+
+def secret_view(export, cls):
+    """The secret view as the reference site has it."""
+    from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+    from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+
+    where = path_of(cls)
+    for name, wanted in (
+        ("renderer_classes", [JSONRenderer, BrowsableAPIRenderer]),
+        ("parser_classes", [JSONParser, FormParser, MultiPartParser]),
+        ("throttle_classes", []),
+    ):
+        if list(getattr(cls, name)) != wanted:
+            export.refuse("%s.%s" % (where, name), "the service has those of the reference site")
+    return keywords_of(export, cls)
+
+
+def keywords_of(export, cls):
+    """The keywords of a view's authentication classes, each of which must be a TokenAuthentication."""
+    from rest_framework.authentication import TokenAuthentication
+
+    where = path_of(cls)
     classes = list(cls.authentication_classes)
     if not classes:
         export.refuse(where, "it has no authentication_classes: it would serve whoever sends a bad token")
+    keywords = []
     for one in classes:
-        changed = [name for name in vars(one) if not name.startswith("__")] if one is not TokenAuthentication else []
         if not issubclass(one, TokenAuthentication):
             export.refuse(path_of(one), "one of the authentication_classes of %s" % where)
-        elif set(changed) - {"keyword"} or one.__mro__[1] is not TokenAuthentication and changed:
+            continue
+        own = {name for base in one.__mro__ if not is_theirs(base) and base is not object for name in vars(base)}
+        changed = sorted(name for name in own if not name.startswith("__") and name != "keyword")
+        if changed:
             export.refuse(path_of(one), "a TokenAuthentication of the site's own (%s)" % ", ".join(changed))
-        elif one.keyword != "Token":
-            export.refuse(path_of(one), "the keyword %r is not supported, 'Token' is" % one.keyword)
+        elif not re.match(r"[A-Za-z0-9-]+\Z", one.keyword):
+            export.refuse(path_of(one), "the keyword %r is no word of ASCII letters" % one.keyword)
+        else:
+            keywords.append(one.keyword)
+    return keywords
 
 
 def wrappers(callback):

@@ -17,7 +17,6 @@ use poem::{Request, Response};
 
 use crate::django::auth::models::{Profile, User};
 use crate::django::defaults;
-use crate::django::utils::translation::Translation;
 use crate::rest_framework::authentication::{self, Authentication};
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::permissions::{self, Permission};
@@ -107,7 +106,7 @@ impl ForwardAuth {
         let outcome = self.user(request).await;
         let mut response = match &outcome {
             Ok(_) => Response::default(),
-            Err(exception) => refusal(exception, self.state.languages.fallback()),
+            Err(exception) => refusal(exception, &self.state),
         };
         if self.state.settings.forward_auth_nginx {
             map_for_nginx(&mut response);
@@ -164,15 +163,17 @@ fn required(query: Option<&str>) -> Result<&'static [Permission], APIException> 
 
 /// `exception_handler`. There is no `Allow` and no `Vary`: those of the request's own view are
 /// not known here.
-fn refusal(exception: &APIException, translation: &Translation) -> Response {
+fn refusal(exception: &APIException, state: &State) -> Response {
     views::report(exception);
-    let Some(detail) = exception.detail(translation) else { return defaults::server_error() };
+    let Some(detail) = exception.detail(state.languages.fallback()) else {
+        return defaults::server_error();
+    };
     let mut response = Response::builder()
         .status(poem::error::ResponseError::status(exception))
         .content_type(Renderer::Json.content_type())
         .body(render_json(&detail, 0));
-    if let Some((name, value)) = views::extra_header(&VIEW, exception) {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    if let Some((name, value)) = views::extra_header(&VIEW, exception, &state.settings) {
+        response.headers_mut().insert(name, value);
     }
     response
 }

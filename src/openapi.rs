@@ -11,6 +11,7 @@ mod spectacular;
 
 pub use schema::Schema;
 
+use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::authtoken::views::ObtainAuthToken;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::messages::REFUSED;
@@ -77,6 +78,8 @@ struct Route<'a> {
     declared: &'static str,
     path: &'a str,
     view: View,
+    /// What stands before a token.
+    keyword: &'a str,
     /// What its tag says.
     tag: &'static str,
     /// What its handler refuses by itself.
@@ -86,32 +89,36 @@ struct Route<'a> {
 }
 
 fn routes(settings: &Settings) -> Vec<Route<'_>> {
-    let mut routes = vec![
-        Route {
-            declared: "/api-token-auth",
-            path: &settings.login_path,
-            view: ObtainAuthToken::VIEW,
-            tag: "Logging in: a token for a username and a password.",
-            failures: || {
-                let refused = APIException::non_field_error(REFUSED);
-                let text = "No such user, a wrong password, or a user who may not log in.";
-                vec![Failure::new("credentials", text, refused)]
-            },
-            in_spectacular: true,
+    let mut routes = Vec::new();
+    let keyword = Authentication::Token.authenticate_header(settings);
+    // Further paths of the login are for clients that know them.
+    routes.extend(settings.login_path.first().map(|path| Route {
+        declared: "/api-token-auth",
+        path,
+        view: ObtainAuthToken::VIEW,
+        keyword,
+        tag: "Logging in: a token for a username and a password.",
+        failures: || {
+            let refused = APIException::non_field_error(REFUSED);
+            let text = "No such user, a wrong password, or a user who may not log in.";
+            vec![Failure::new("credentials", text, refused)]
         },
-        Route {
-            declared: "/secret",
-            path: &settings.secret_path,
-            view: Secret::VIEW,
-            tag: "What only a user with a token may read.",
-            failures: Vec::new,
-            in_spectacular: true,
-        },
-    ];
+        in_spectacular: true,
+    }));
+    routes.extend(settings.secret_path.as_deref().map(|path| Route {
+        declared: "/secret",
+        path,
+        view: Secret::VIEW,
+        keyword,
+        tag: "What only a user with a token may read.",
+        failures: Vec::new,
+        in_spectacular: true,
+    }));
     routes.extend(settings.schema_path.as_deref().map(|path| Route {
         declared: "/api/schema",
         path,
         view: Schema::VIEW,
+        keyword,
         tag: "The description of the service.",
         failures: || {
             let unknown = Dialect::from_query(Some("unknown")).err();
@@ -134,7 +141,8 @@ pub fn schema(settings: &Settings) -> Result<Schema, serde_json::Error> {
 
 /// The true document.
 fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
-    let views = [settings.login_path.as_str(), settings.secret_path.as_str()];
+    let views = settings.login_path.first().into_iter().chain(&settings.secret_path);
+    let views: Vec<&str> = views.map(String::as_str).collect();
     let names = Names::new(settings.schema_path_prefix.as_deref(), &views);
     let mut paths = Map::new();
     let mut tags = Vec::new();
@@ -153,13 +161,15 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
         schemas.extend(error_schemas(&route.view));
     }
     link_login_to_secret(routes, &names, &mut paths);
+    let keyword = Authentication::Token.authenticate_header(settings);
     let security = declared.pointer("/components/securitySchemes").cloned().unwrap_or_default();
+    let security = with_keyword(security, keyword);
     json!({
         "openapi": "3.0.3",
         "info": {
             "title": env!("CARGO_PKG_NAME"),
             "version": env!("CARGO_PKG_VERSION"),
-            "description": DESCRIPTION,
+            "description": DESCRIPTION.replace("Token …", &format!("{keyword} …")).replace("`Token`", &format!("`{keyword}`")),
             "license": { "name": env!("CARGO_PKG_LICENSE") },
         },
         "servers": [{ "url": "/" }],
@@ -167,6 +177,18 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
         "paths": paths,
         "components": { "schemas": schemas, "securitySchemes": security },
     })
+}
+
+/// How drf-spectacular describes the schemes of a site with that keyword.
+fn with_keyword(mut security: Value, keyword: &str) -> Value {
+    if let Some(scheme) = security.get_mut("tokenAuth") {
+        if keyword == "Bearer" {
+            *scheme = json!({ "type": "http", "scheme": "bearer" });
+        } else if let Some(Value::String(text)) = scheme.get_mut("description") {
+            *text = text.replace("\"Token\"", &format!("\"{keyword}\""));
+        }
+    }
+    security
 }
 
 /// A declared operation with what its view and its path say.
@@ -190,7 +212,7 @@ fn operation(
     }
     put("security", declared.get("security").cloned().unwrap_or_else(|| json!([])));
     let mut responses = Map::from_iter([("200".to_owned(), success(route, declared, schemas))]);
-    responses.extend(error_responses(&route.view, method, (route.failures)()));
+    responses.extend(error_responses(&route.view, route.keyword, method, (route.failures)()));
     put("responses", Value::Object(responses));
     Value::Object(operation)
 }
@@ -228,13 +250,15 @@ fn success(route: &Route<'_>, declared: &Value, schemas: &Map<String, Value>) ->
 
 /// The token of a login is what the secret view wants.
 fn link_login_to_secret(routes: &[Route<'_>], names: &Names<'_>, paths: &mut Map<String, Value>) {
-    let [login, secret, ..] = routes else { return };
+    let of = |declared| routes.iter().find(|route| route.declared == declared);
+    let (Some(login), Some(secret)) = (of("/api-token-auth"), of("/secret")) else { return };
     let operation = names.operation_id(secret.path, "get");
+    let authorization = format!("{} {{$response.body#/token}}", login.keyword);
     let login = paths.get_mut(login.path).and_then(|path| path.pointer_mut("/post/responses/200"));
     if let Some(response) = login.and_then(Value::as_object_mut) {
         let link = json!({
             "operationId": operation,
-            "parameters": { "header.Authorization": "Token {$response.body#/token}" },
+            "parameters": { "header.Authorization": authorization },
             "description": "The token opens this view.",
         });
         response.insert("links".to_owned(), json!({ "secret": link }));

@@ -109,10 +109,12 @@ settings! {
     SECURE_HSTS_PRELOAD secure_hsts_preload: bool = "false";
     /// Answer a path that lacks only its last slash with a redirect.
     APPEND_SLASH append_slash: bool = "true";
-    /// The path of `obtain_auth_token`.
-    LOGIN_PATH login_path: String = "/api-token-auth/";
-    /// The path of the protected view.
-    SECRET_PATH secret_path: String = "/secret/";
+    /// The path of `obtain_auth_token`, or several; the document shows the first one.
+    LOGIN_PATH login_path: Vec<String> = "/api-token-auth/";
+    /// The path of the protected view; `None`: it is not served.
+    SECRET_PATH secret_path: Option<String> = "/secret/";
+    /// The keywords of the `Authorization` header before a token, in any case; the first one is in `WWW-Authenticate`.
+    TOKEN_KEYWORDS token_keywords: Vec<String> = "Token";
     /// The path of the OpenAPI document; `None`: neither it nor its pages are served.
     SCHEMA_PATH schema_path: Option<String> = "/api/schema/";
     /// The path of the Swagger UI page, with a slash at its end; `None`: not served.
@@ -270,6 +272,14 @@ impl Settings {
                 mistakes.push((name, remedy.to_owned()));
             }
         };
+        check("LOGIN_PATH", !self.login_path.is_empty(), "name a path");
+        let is_word = |word: &String| {
+            !word.is_empty()
+                && word.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'-')
+        };
+        let words = &self.token_keywords;
+        let are_words = !words.is_empty() && words.iter().all(is_word);
+        check("TOKEN_KEYWORDS", are_words, "write words of letters, such as Token or Bearer");
         let is_code = |code: &str| {
             let is_sign = |sign: u8| sign.is_ascii_alphanumeric() || b"-_@".contains(&sign);
             !code.is_empty() && code.bytes().all(is_sign)
@@ -345,14 +355,14 @@ impl Settings {
 
     /// The settings that are paths, as far as something is served there.
     fn paths(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let logins = self.login_path.iter().map(|path| ("LOGIN_PATH", Some(path)));
         let paths = [
-            ("LOGIN_PATH", Some(&self.login_path)),
-            ("SECRET_PATH", Some(&self.secret_path)),
+            ("SECRET_PATH", self.secret_path.as_ref()),
             ("SCHEMA_PATH", self.schema_path.as_ref()),
             ("SWAGGER_UI_PATH", self.swagger_ui_path.as_ref()),
             ("REDOC_PATH", self.redoc_path.as_ref()),
         ];
-        paths.into_iter().filter_map(|(name, path)| Some((name, path?.as_str())))
+        logins.chain(paths).filter_map(|(name, path)| Some((name, path?.as_str())))
     }
 
     /// `SECURE_PROXY_SSL_HEADER` as the header's name and the value that means https.

@@ -29,12 +29,16 @@ pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response
     let handlers = Arc::new(openapi::service(openapi::schema(&settings)?).into_endpoint());
     let view = || (Arc::clone(&handlers), Arc::clone(state));
     let urlpatterns = {
-        let (handlers, state) = view();
-        let login = ViewEndpoint::new::<ObtainAuthToken>(handlers, state)?.boxed();
-        let (handlers, state) = view();
-        let secret = ViewEndpoint::new::<Secret>(handlers, state)?.boxed();
-        let mut urlpatterns =
-            vec![(settings.login_path.clone(), login), (settings.secret_path.clone(), secret)];
+        let mut urlpatterns = Vec::new();
+        for path in settings.login_path.clone() {
+            let (handlers, state) = view();
+            let login = ViewEndpoint::new::<ObtainAuthToken>(handlers, state)?;
+            urlpatterns.push((path, login.boxed()));
+        }
+        if let Some(path) = settings.secret_path.clone() {
+            let (handlers, state) = view();
+            urlpatterns.push((path, ViewEndpoint::new::<Secret>(handlers, state)?.boxed()));
+        }
         if let Some(path) = settings.schema_path.clone() {
             let (handlers, state) = view();
             urlpatterns.push((path, ViewEndpoint::new::<Schema>(handlers, state)?.boxed()));

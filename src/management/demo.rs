@@ -76,7 +76,9 @@ fn tell(
     token: &str,
 ) -> std::io::Result<()> {
     let site = reachable(address);
-    let Settings { login_path, secret_path, schema_path, swagger_ui_path, .. } = settings;
+    let Settings { secret_path, schema_path, swagger_ui_path, .. } = settings;
+    let login_path = settings.login_path.first().map_or("/", String::as_str);
+    let keyword = settings.token_keywords.first().map_or("Token", String::as_str);
     match password {
         Some(password) => {
             writeln!(out, "Made {file} with the user {USERNAME:?}. Log in:\n")?;
@@ -92,8 +94,10 @@ fn tell(
              changepassword {USERNAME}\n"
         )?,
     }
-    writeln!(out, "Open the protected view with the token:\n")?;
-    writeln!(out, "  curl -H 'Authorization: Token {token}' {site}{secret_path}\n")?;
+    if let Some(path) = secret_path {
+        writeln!(out, "Open the protected view with the token:\n")?;
+        writeln!(out, "  curl -H 'Authorization: {keyword} {token}' {site}{path}\n")?;
+    }
     if let Some(path) = schema_path {
         writeln!(out, "Read the API's document:\n\n  curl {site}{path}\n")?;
     }

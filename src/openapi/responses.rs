@@ -30,13 +30,19 @@ impl Failure {
 }
 
 /// The responses of an operation that are errors, by status. `own` are those of its handler.
-pub(super) fn error_responses(view: &View, method: &str, own: Vec<Failure>) -> Map<String, Value> {
+/// `scheme` is what a 401 asks for.
+pub(super) fn error_responses(
+    view: &View,
+    scheme: &str,
+    method: &str,
+    own: Vec<Failure>,
+) -> Map<String, Value> {
     let mut by_status: BTreeMap<u16, Vec<Failure>> = BTreeMap::new();
     for failure in failures(view, method).into_iter().chain(own) {
         by_status.entry(failure.exception.status_code()).or_default().push(failure);
     }
     let response = |(status, failures): (u16, Vec<Failure>)| {
-        (status.to_string(), response(view, status, &failures))
+        (status.to_string(), response(view, scheme, status, &failures))
     };
     by_status.into_iter().map(response).collect()
 }
@@ -105,7 +111,7 @@ fn refusals(class: Authentication) -> impl Iterator<Item = Failure> {
     })
 }
 
-fn response(view: &View, status: u16, failures: &[Failure]) -> Value {
+fn response(view: &View, scheme: &str, status: u16, failures: &[Failure]) -> Value {
     let mut content = Map::new();
     let english = Translation::english();
     let details: Vec<(&Failure, Value)> =
@@ -135,7 +141,7 @@ fn response(view: &View, status: u16, failures: &[Failure]) -> Value {
     }
     let mut response =
         Map::from_iter([("description".to_owned(), json!(description(view, status)))]);
-    if let Some(headers) = headers(view, status) {
+    if let Some(headers) = headers(scheme, status) {
         response.insert("headers".to_owned(), headers);
     }
     response.insert("content".to_owned(), Value::Object(content));
@@ -184,16 +190,13 @@ fn description(view: &View, status: u16) -> &'static str {
     }
 }
 
-fn headers(view: &View, status: u16) -> Option<Value> {
+fn headers(scheme: &str, status: u16) -> Option<Value> {
     match status {
-        401 => {
-            let scheme = view.authentication.first()?.authenticate_header();
-            Some(json!({ "WWW-Authenticate": {
-                "description": "The scheme that the token is sent with.",
-                "required": true,
-                "schema": { "type": "string", "enum": [scheme] },
-            } }))
-        }
+        401 => Some(json!({ "WWW-Authenticate": {
+            "description": "The scheme that the token is sent with.",
+            "required": true,
+            "schema": { "type": "string", "enum": [scheme] },
+        } })),
         405 => Some(json!({ "Allow": {
             "description": "The methods of this path.",
             "required": true,

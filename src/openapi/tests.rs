@@ -42,7 +42,7 @@ fn the_schemas_of_the_login_have_the_fields_of_its_serializer() {
 #[test]
 fn paths_and_names_follow_the_settings() {
     let mut settings = Settings::defaults().unwrap();
-    settings.secret_path = "/intern/me/".to_owned();
+    settings.secret_path = Some("/intern/me/".to_owned());
     let Schema { own, spectacular } = schema(&settings).unwrap();
     let paths: Vec<&String> = own["paths"].as_object().unwrap().keys().collect();
     assert_eq!(paths, ["/api-token-auth/", "/intern/me/", "/api/schema/"]);

@@ -9,6 +9,7 @@ use super::messages::{
     INACTIVE, INVALID_CHARACTERS, Message, NO_CREDENTIALS, NO_SUCH_TOKEN, SPACES,
 };
 use crate::django::auth::models::User;
+use crate::settings::Settings;
 use crate::state::State;
 
 /// An authentication class of a view.
@@ -26,18 +27,21 @@ impl Authentication {
         state: &State,
     ) -> Result<Option<User>, APIException> {
         match self {
-            Self::Token => match token_of(&get_authorization_header(headers))? {
-                Some(key) => authenticate_credentials(state, key).await.map(Some),
-                None => Ok(None),
-            },
+            Self::Token => {
+                match token_of(&get_authorization_header(headers), &state.settings.token_keywords)?
+                {
+                    Some(key) => authenticate_credentials(state, key).await.map(Some),
+                    None => Ok(None),
+                }
+            }
         }
     }
 
     /// `authenticate_header`, the value of `WWW-Authenticate` on a 401.
     #[must_use]
-    pub fn authenticate_header(self) -> &'static str {
+    pub fn authenticate_header(self, settings: &Settings) -> &str {
         match self {
-            Self::Token => "Token",
+            Self::Token => settings.token_keywords.first().map_or("Token", String::as_str),
         }
     }
 
@@ -77,13 +81,14 @@ fn get_authorization_header(headers: &HeaderMap) -> Cow<'_, [u8]> {
     lines.fold(first, |joined, line| Cow::Owned([&joined, line].join(&b',')))
 }
 
-/// `TokenAuthentication.authenticate`: the key of a `Token …` header, `None` for other schemes.
-fn token_of(header: &[u8]) -> Result<Option<&str>, APIException> {
+/// `TokenAuthentication.authenticate`: the key of a `Token …` header, `None` for other schemes. Each
+/// of `keywords` is one class of DRF's in a row.
+fn token_of<'a>(header: &'a [u8], keywords: &[String]) -> Result<Option<&'a str>, APIException> {
     let fail = |text| Err(APIException::AuthenticationFailed(text));
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let mut parts = header.split(is_space).filter(|part| !part.is_empty());
     match parts.next() {
-        Some(scheme) if scheme.eq_ignore_ascii_case(b"Token") => {}
+        Some(scheme) if keywords.iter().any(|one| scheme.eq_ignore_ascii_case(one.as_bytes())) => {}
         _ => return Ok(None),
     }
     match (parts.next(), parts.next()) {
@@ -107,8 +112,20 @@ async fn authenticate_credentials(state: &State, key: &str) -> Result<User, APIE
 mod tests {
     use super::*;
 
+    fn token(header: &[u8]) -> Result<Option<&str>, APIException> {
+        token_of(header, &["Token".to_owned()])
+    }
+
+    #[test]
+    fn each_keyword_is_a_scheme_and_no_other() {
+        let keywords = ["Bearer".to_owned(), "JWT".to_owned()];
+        for (header, key) in [("bearer k", Some("k")), ("jwt k", Some("k")), ("Token k", None)] {
+            assert_eq!(token_of(header.as_bytes(), &keywords).unwrap(), key, "{header}");
+        }
+    }
+
     fn detail(header: &[u8]) -> Message {
-        match token_of(header) {
+        match token(header) {
             Err(APIException::AuthenticationFailed(text)) => text,
             other => panic!("{other:?}"),
         }
@@ -117,16 +134,16 @@ mod tests {
     #[test]
     fn another_scheme_or_no_scheme_is_anonymous() {
         for header in ["", "  ", "Bearer x", "Tokenx y", "9944b09199c62bcf", "Token\u{a0}x"] {
-            assert_eq!(token_of(header.as_bytes()).unwrap(), None, "{header:?}");
+            assert_eq!(token(header.as_bytes()).unwrap(), None, "{header:?}");
         }
     }
 
     #[test]
     fn the_scheme_is_matched_without_case_and_blanks_do_not_count() {
         for header in ["Token k", "tOKEN \t k  ", "  TOKEN k"] {
-            assert_eq!(token_of(header.as_bytes()).unwrap(), Some("k"), "{header:?}");
+            assert_eq!(token(header.as_bytes()).unwrap(), Some("k"), "{header:?}");
         }
-        assert_eq!(token_of("Token schlüssel".as_bytes()).unwrap(), Some("schlüssel"));
+        assert_eq!(token("Token schlüssel".as_bytes()).unwrap(), Some("schlüssel"));
     }
 
     #[test]

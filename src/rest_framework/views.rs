@@ -22,6 +22,7 @@ use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
 use crate::django::utils::translation::Translation;
+use crate::settings::Settings;
 use crate::state::State;
 
 /// Header lines of an answer, those of the middleware included.
@@ -225,7 +226,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             };
         };
         let status = poem::error::ResponseError::status(exception);
-        let extra = extra_header(&self.view, exception);
+        let extra = extra_header(&self.view, exception, &self.state.settings);
         self.finalize_response(status, &data, extra, accepted, page)
     }
 
@@ -234,7 +235,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         &self,
         status: StatusCode,
         data: &Value,
-        extra: Option<(header::HeaderName, &'static str)>,
+        extra: Option<(header::HeaderName, HeaderValue)>,
         accepted: Accepted,
         page: &Page,
     ) -> poem::Response {
@@ -247,7 +248,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
         }
         if let Some((name, value)) = extra {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
         if let Some(vary) = self.vary(accepted.renderer) {
             headers.insert(header::VARY, HeaderValue::from_static(vary));
@@ -301,13 +302,16 @@ pub(crate) fn report(exception: &APIException) {
 pub(crate) fn extra_header(
     view: &View,
     exception: &APIException,
-) -> Option<(header::HeaderName, &'static str)> {
+    settings: &Settings,
+) -> Option<(header::HeaderName, HeaderValue)> {
     match exception {
         APIException::AuthenticationFailed(_) | APIException::NotAuthenticated => {
-            let class = view.authentication.first();
-            class.map(|class| (header::WWW_AUTHENTICATE, class.authenticate_header()))
+            let scheme = view.authentication.first()?.authenticate_header(settings);
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_str(scheme).ok()?))
         }
-        APIException::ServiceUnavailable(_) => Some((header::RETRY_AFTER, RETRY_AFTER)),
+        APIException::ServiceUnavailable(_) => {
+            Some((header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER)))
+        }
         _ => None,
     }
 }

@@ -13,6 +13,8 @@ from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from project.authentication import BearerAuthentication
+
 
 class EmailBackend(ModelBackend):
     def authenticate(self, request, username=None, password=None, **kwargs):
@@ -61,10 +63,6 @@ class Renderer(JSONRenderer):
 
 class Parser(JSONParser):
     media_type = "application/vnd.odd+json"
-
-
-class BearerAuthentication(TokenAuthentication):
-    keyword = "Bearer"
 
 
 class ShortAuthentication(TokenAuthentication):
