@@ -11,7 +11,7 @@ import pytest
 
 import readme
 from bench import Bench
-from services import EXPORT, SITES, Pair, export, run_binary, start_exported
+from services import EXPORT, SITES, Pair, export, middleware, run_binary, start_exported
 from wire import simple
 
 pytestmark = pytest.mark.usefixtures("binary")
@@ -111,6 +111,17 @@ PATHS = {
         "open end", "rest_framework.authtoken.views.ObtainAuthToken", "settings.ROOT_URLCONF"
     ),
     "path that another view answers": odd("hidden", LOGIN_PATH=["/api-token-auth/"]),
+    "path behind a language": odd(
+        "prefixed", "rest_framework.authtoken.views.ObtainAuthToken", "settings.ROOT_URLCONF"
+    ),
+    "path that looks like one behind a language": Site(
+        ODD | middleware("CommonMiddleware") | {"ODD": "code"}, ["/de/login/"]
+    ),
+    "languages in paths, none in the default one": Site(
+        ODD | middleware("CommonMiddleware") | {"ODD": "default without prefix"}, ["settings.ROOT_URLCONF"]
+    ),
+    "languages in paths that do not matter": odd("default without prefix"),
+    "no hosts": Site({"ALLOWED_HOSTS": []}, ["settings.ALLOWED_HOSTS"]),
     "no login": odd("none", "settings.ROOT_URLCONF"),
     "handler": odd("handler400", "project.odd.bad_request"),
     "signal": odd("signal", "project.odd.told"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from bench import Bench
-from services import Pair
-from wire import Response, exchange
+from services import QUICK_HASH, Pair, start_django, start_exported
+from wire import Response, exchange, simple
 
 CODES = [
     "de",
@@ -115,3 +117,53 @@ def test_the_language_is_djangos_whatever_the_request_says(
         assert seen(django) == seen(other), wanted
         languages.add(django.header("Content-Language"))
     assert len(languages) >= 6, "the requests choose too few languages to prove anything"
+
+
+# Signs that TOML, JSON or `str.format` could stumble over.
+OWN = {
+    "Invalid token.": 'N\x7f"\\ \t{no} %s \u2028 \U0001f600 <b>&amp;</b>\n\x0b',
+    'Method "{method}" not allowed.': "{method}? {method}!",
+    'Unsupported media type "{media_type}" in request.': "Nein.",
+    "This field is required.": "",
+}
+
+
+def catalogue(texts: dict[str, str]) -> bytes:
+    """A compiled catalogue, as msgfmt writes it."""
+    texts = {"": "Content-Type: text/plain; charset=UTF-8\n"} | texts
+    pairs = sorted((key.encode(), text.encode()) for key, text in texts.items())
+    head = struct.pack("<7I", 0x950412DE, 0, len(pairs), 28, 28 + 8 * len(pairs), 0, 0)
+    place, tables, signs = 28 + 16 * len(pairs), [b"", b""], b""
+    for column in (0, 1):
+        for pair in pairs:
+            tables[column] += struct.pack("<2I", len(pair[column]), place + len(signs))
+            signs += pair[column] + b"\0"
+    return head + tables[0] + tables[1] + signs
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_catalogue_of_the_sites_own_is_spoken_to_the_letter(
+    bench: Bench, pair: Pair, kind: str, binary: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "django.mo").write_bytes(catalogue(OWN))
+    settings = QUICK_HASH | {"LANGUAGE_CODE": "de", "LOCALE_PATHS": [str(tmp_path)]}
+    url = bench.migrated_url(pair, kind)
+    requests = [
+        ("GET", "/secret/", {"Authorization": "Token nonsense"}, b""),
+        ("PATCH", "/api-token-auth/", {}, b""),
+        ("POST", "/api-token-auth/", {"Content-Type": "text/{media_type}"}, b"x"),
+        ("POST", "/api-token-auth/", {"Content-Type": "application/json"}, b"{}"),
+    ]
+    with (
+        start_django(pair, url, settings, bench.log("django")) as django,
+        start_exported(pair, url, settings, bench.log("ours")) as ours,
+    ):
+        for method, path, headers, body in requests:
+            answers = [
+                seen(simple(service.address, method, path, body=body, **headers))
+                for service in (django, ours)
+            ]
+            assert answers[0] == answers[1]
+            assert answers[0][-1] != b'{"detail":"Invalid token."}', "the catalogue was not read"

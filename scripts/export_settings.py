@@ -209,6 +209,8 @@ def plain_settings(export):
         value = api_settings.user_settings.get(name, DEFAULTS[name])
         if value != DEFAULTS[name]:
             export.refuse("settings.REST_FRAMEWORK[%r]" % name, "%r is not supported" % (value,))
+    if not settings.ALLOWED_HOSTS and not settings.DEBUG:
+        export.refuse("settings.ALLOWED_HOSTS", "it is empty, and Django answers no host then", "name the hosts")
     if settings.DEBUG:
         export.remark("DEBUG is on: the service answers as Django does with DEBUG off")
 
@@ -637,7 +639,8 @@ def languages(export):
     """LANGUAGES, and the texts of each as gettext finds them here."""
     from django.conf import settings
     from django.conf.locale import LANG_INFO
-    from django.utils.translation import check_for_language
+    from django.conf.urls.i18n import is_language_prefix_patterns_used
+    from django.utils.translation import check_for_language, get_language_from_path
 
     chosen_by_request = LOCALE_MIDDLEWARE in settings.MIDDLEWARE
     codes = list(dict.fromkeys(code.lower() for code, _ in settings.LANGUAGES)) if chosen_by_request else []
@@ -647,6 +650,13 @@ def languages(export):
     fallbacks = {code: info["fallback"] for code, info in LANG_INFO.items() if "fallback" in info}
     if chosen_by_request and fallbacks != LANGUAGE_FALLBACKS:
         export.refuse("django.conf.locale.LANG_INFO", "the site has other fallbacks between languages than Django")
+    is_used, has_default_prefix = is_language_prefix_patterns_used(settings.ROOT_URLCONF)
+    if chosen_by_request and is_used and not has_default_prefix:
+        what = "i18n_patterns(prefix_default_language=False) gives LANGUAGE_CODE to every path without a prefix"
+        export.refuse("settings.ROOT_URLCONF", what)
+    for path in export.settings.get("LOGIN_PATH", ()):
+        if chosen_by_request and is_used and get_language_from_path(path):
+            export.refuse(path, "the path begins with the code of a language, which i18n_patterns takes for one")
     for code in codes:
         if check_for_language(code):
             export.messages[code] = texts(code)

@@ -1,6 +1,7 @@
 """What other sites do and the reference site does not; ODD in the settings names what is used."""
 
 from django.conf import settings
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.signals import user_login_failed
@@ -145,9 +146,14 @@ NAMED = {
     "open end": re_path("^api-token-auth/", obtain_auth_token),
     "hidden": path("", include([path("a/", told), path("a/", obtain_auth_token), login])),
     "none": path("a/", told),
+    "code": path("de/login/", obtain_auth_token),
 }
 odd = getattr(settings, "ODD", "")
 urlpatterns = [NAMED.get(odd, login)]
+if odd in ("prefixed", "code", "default without prefix"):
+    others = [login] if odd == "prefixed" else [path("a/", told)]
+    urlpatterns = i18n_patterns(*others, prefix_default_language=odd != "default without prefix")
+    urlpatterns += [] if odd == "prefixed" else [NAMED.get(odd, login)]
 if odd == "handler400":
     handler400 = bad_request
 if odd == "signal":
