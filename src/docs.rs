@@ -18,9 +18,11 @@ use crate::settings::Settings;
 /// Nothing from elsewhere, and no script or style but in files.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
-/// ReDoc makes style elements that are empty, and fills them by rules: this is the hash of nothing.
+/// ReDoc makes two style elements: one is empty and gets its rules by script, the other one is of
+/// its scroll bar. These are their hashes.
 const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
-     style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; \
+     style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' \
+     'sha256-sDI9pUw6Z98NC0sorERcD03vlQ8zZwyaBSQ06jerL4M='; \
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// A file that does not change while the service runs.
@@ -106,7 +108,7 @@ fn relative(page: &str, path: &str) -> String {
     let shared = both.take_while(|(one, other)| one == other).count();
     let up = "../".repeat(folder - shared);
     let down = to.into_iter().skip(shared).collect::<Vec<_>>().join("/");
-    format!("./{up}{down}")
+    if up.is_empty() && down.is_empty() { "./".to_owned() } else { format!("{up}{down}") }
 }
 
 fn between(html: &str, open: &str, close: &str) -> String {
@@ -171,10 +173,10 @@ mod tests {
     #[test]
     fn the_way_to_the_document_is_relative() {
         for (page, schema, way) in [
-            ("/api/schema/redoc/", "/api/schema/", "./../"),
-            ("/docs/", "/api/schema/", "./../api/schema/"),
-            ("/", "/schema/", "./schema/"),
-            ("/schema/ui/", "/schema", "./../../schema"),
+            ("/api/schema/redoc/", "/api/schema/", "../"),
+            ("/docs/", "/api/schema/", "../api/schema/"),
+            ("/", "/schema/", "schema/"),
+            ("/schema/ui/", "/schema", "../../schema"),
         ] {
             assert_eq!(relative(page, schema), way, "{page} {schema}");
         }

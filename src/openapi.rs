@@ -15,6 +15,7 @@ use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::authtoken::views::ObtainAuthToken;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::messages::REFUSED;
+use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::view::{APIView, View};
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -208,7 +209,7 @@ fn operation(
     }
     put("parameters", Value::Array(parameters(route)));
     if let Some(body) = declared.get("requestBody") {
-        put("requestBody", body.clone());
+        put("requestBody", request_body(body, schemas));
     }
     put("security", declared.get("security").cloned().unwrap_or_else(|| json!([])));
     let mut responses = Map::from_iter([("200".to_owned(), success(route, declared, schemas))]);
@@ -217,13 +218,37 @@ fn operation(
     Value::Object(operation)
 }
 
+/// Beside JSON the schema stands written out: where one name is used in several types, there are
+/// generators of clients that send the body in all of them at once.
+fn request_body(declared: &Value, schemas: &Map<String, Value>) -> Value {
+    let mut body = declared.clone();
+    let content = body.get_mut("content").and_then(Value::as_object_mut);
+    for (media_type, content) in content.into_iter().flatten() {
+        let schema = content.get_mut("schema").filter(|_| media_type != "application/json");
+        let Some(schema) = schema else { continue };
+        let name = schema.get("$ref").and_then(|name| name.as_str()?.rsplit('/').next());
+        if let Some(written_out) = name.and_then(|name| schemas.get(name)) {
+            *schema = written_out.clone();
+            schema.as_object_mut().map(|schema| schema.remove("title"));
+        }
+    }
+    body
+}
+
 /// `?format=` of the view's renderers, and `?dialect=` of the document itself.
 fn parameters(route: &Route<'_>) -> Vec<Value> {
     let parameter = |name: &str, description: &str, values: &[&str]| {
         let schema = json!({ "type": "string", "enum": values });
-        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+        json!({
+            "name": name,
+            "in": "query",
+            "description": description,
+            // What is empty is not looked at.
+            "allowEmptyValue": true,
+            "schema": schema,
+        })
     };
-    let mut formats: Vec<&str> = route.view.renderers.iter().map(|one| one.format()).collect();
+    let mut formats: Vec<&str> = negotiable(&route.view).map(Renderer::format).collect();
     formats.dedup();
     let text = "Asks for a format whatever `Accept` prefers; it must accept it all the same.";
     let mut parameters = vec![parameter("format", text, &formats)];

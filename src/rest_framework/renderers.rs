@@ -6,7 +6,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 mod browsable;
 
-pub use browsable::Page;
+pub use browsable::{POLICY, Page};
 
 /// A renderer class of a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

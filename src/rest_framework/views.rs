@@ -15,12 +15,13 @@ use super::exceptions::APIException;
 use super::metadata;
 use super::negotiation::{self, Accepted};
 use super::permissions;
-use super::renderers::{Page, Renderer, render_json, render_yaml};
+use super::renderers::{POLICY, Page, Renderer, render_json, render_yaml};
 use super::request::header_text;
 use super::view::{APIView, DirectGet, View};
 use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
+use crate::django::http::request::root_uri;
 use crate::django::utils::translation::Translation;
 use crate::settings::Settings;
 use crate::state::State;
@@ -121,12 +122,15 @@ impl<H: Endpoint> ViewEndpoint<H> {
 
     /// `APIView.dispatch`: DRF's order. The first step that fails decides the answer.
     async fn dispatch(&self, mut request: Request) -> poem::Response {
-        let page = Page::of(self.view.name, request.method(), request.uri());
+        let mut page = None;
         let chosen = request.extensions().get::<Translation>().cloned();
         let translation = chosen.unwrap_or_else(|| self.state.languages.fallback().clone());
         let mut accepted = Accepted { renderer: self.default_renderer(), indent: None };
         let outcome = async {
             accepted = self.select_renderer(&request)?;
+            if accepted.renderer == Renderer::BrowsableApi {
+                page = Some(self.page(&request));
+            }
             let user = self.authenticate(&request).await?;
             permissions::check_permissions(self.view.permissions, user.as_ref())?;
             let method = self.method_lookup(&request)?;
@@ -143,8 +147,36 @@ impl<H: Endpoint> ViewEndpoint<H> {
             Box::pin(self.handler(request, user)).await
         };
         match outcome.await {
-            Ok(data) => self.finalize_response(StatusCode::OK, &data, None, accepted, &page),
-            Err(exception) => self.exception_handler(&exception, &translation, accepted, &page),
+            Ok(data) => {
+                self.finalize_response(StatusCode::OK, &data, None, accepted, page.as_ref())
+            }
+            Err(exception) => {
+                self.exception_handler(&exception, &translation, accepted, page.as_ref())
+            }
+        }
+    }
+
+    /// What the browsable page says beside the answer.
+    fn page(&self, request: &Request) -> Page {
+        let settings = &self.state.settings;
+        let local = request.local_addr().as_socket_addr().copied();
+        let class = self.view.authentication.first();
+        let keyword = class.map(|class| class.authenticate_header(settings));
+        let docs = [
+            ("Swagger UI: try it out in the browser", &settings.swagger_ui_path),
+            ("ReDoc: read about it", &settings.redoc_path),
+            ("The OpenAPI document", &settings.schema_path),
+        ];
+        let docs = docs.into_iter().filter(|_| settings.schema_path.is_some());
+        Page {
+            name: self.view.name,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+            root: root_uri(request.headers(), local, settings),
+            keyword: keyword.unwrap_or_default().to_owned(),
+            login: settings.login_path.first().cloned().unwrap_or_default(),
+            docs: docs.filter_map(|(name, path)| Some((name, path.clone()?))).collect(),
         }
     }
 
@@ -216,7 +248,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         exception: &APIException,
         translation: &Translation,
         accepted: Accepted,
-        page: &Page,
+        page: Option<&Page>,
     ) -> poem::Response {
         report(exception);
         let Some(data) = exception.detail(translation) else {
@@ -237,7 +269,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         data: &Value,
         extra: Option<(header::HeaderName, HeaderValue)>,
         accepted: Accepted,
-        page: &Page,
+        page: Option<&Page>,
     ) -> poem::Response {
         let mut response = poem::Response::builder().status(status).finish();
         let headers = response.headers_mut();
@@ -263,9 +295,16 @@ impl<H: Endpoint> ViewEndpoint<H> {
             Renderer::OpenApiYaml | Renderer::OpenApiYaml2 => render_yaml(data),
             Renderer::BrowsableApi => {
                 let json = render_json(data, indent.unwrap_or(4));
-                page.render(status, response.headers(), &json)
+                match page {
+                    Some(page) => page.render(status, response.headers(), &json),
+                    None => json,
+                }
             }
         };
+        if accepted.renderer == Renderer::BrowsableApi {
+            let policy = HeaderValue::from_static(POLICY);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
         response.set_body(bytes);
         response
     }
