@@ -205,6 +205,40 @@ def check(
         assert (answer.header(name.lower()) is not None) == (name in response.get("headers", {})), where
 
 
+@pytest.mark.parametrize("nginx", [False, True], ids=["any-proxy", "nginx"])
+def test_forward_auth_is_in_the_document_where_it_is_on(
+    bench: Bench, pair: Pair, kind: str, database: str, nginx: bool
+) -> None:
+    settings = SETTINGS | {"FORWARD_AUTH": True, "FORWARD_AUTH_NGINX": nginx}
+    with start_binary(pair, f"sqlite:///{database}", settings, bench.log("ours")) as service:
+        document = json.loads(wire.simple(service.address, "GET", "/api/schema/?format=json").body)
+        validate(document)
+        (path,) = set(document["paths"]) - set(OWN["paths"])
+        operation = document["paths"][path]["get"]
+        assert path == "/forward-auth/"
+        assert set(operation["responses"]) == ({"200", "401", "403"} if nginx else STATUSES)
+        for status, response in operation["responses"].items():
+            examples = response.get("content", {}).get("application/json", {}).get("examples", {None: None})
+            for name in examples:
+                how = (PROVOCATIONS | ASKED)[name] if name else Provocation()
+                answer = ask(service, database, request_bytes("get", path, how, "*/*"), how)
+                assert answer.status == int(status), (name, answer)
+                if name:
+                    assert json.loads(answer.body) == examples[name]["value"], name
+                else:
+                    assert answer.body == b""
+                told = {header for header in response["headers"] if answer.header(header.lower()) is not None}
+                optional = {"X-Auth-Error", "Retry-After"}
+                assert told | optional == set(response["headers"]) | optional, (name, answer)
+
+
+STATUSES = {"200", "400", "401", "403", "503"}
+ASKED = {
+    "require": Provocation(query=b"require=unknown"),
+    "denied": Provocation(query=b"require=staff"),
+}
+
+
 def test_every_provocation_is_in_the_document(kind: str) -> None:
     named = {
         name

@@ -26,7 +26,8 @@ use crate::rest_framework::views;
 use crate::settings::Settings;
 use crate::state::State;
 
-const VIEW: View = View {
+/// The view's attributes.
+pub const VIEW: View = View {
     name: "Forward Auth",
     description: "",
     renderers: &[Renderer::Json],
@@ -147,7 +148,7 @@ fn identity(settings: &Settings) -> Vec<(HeaderName, Field)> {
 
 /// `?require=staff` is `IsAdminUser`. A word that is not known lets nobody in: it may be `staff`,
 /// mistyped. A client whose query the proxy adds can only ask for more.
-fn required(query: Option<&str>) -> Result<&'static [Permission], APIException> {
+pub fn required(query: Option<&str>) -> Result<&'static [Permission], APIException> {
     let mut permissions = VIEW.permissions;
     for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         match (name.as_ref(), value.as_ref()) {

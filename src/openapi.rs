@@ -4,6 +4,7 @@
 use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
+mod forward_auth;
 mod names;
 mod responses;
 mod schema;
@@ -162,6 +163,13 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
         schemas.extend(error_schemas(&route.view));
     }
     link_login_to_secret(routes, &names, &mut paths);
+    if settings.forward_auth {
+        let path = &settings.forward_auth_path;
+        paths.insert(path.clone(), forward_auth::path_item(settings, &names));
+        for tag in names.tags(path) {
+            tags.push(json!({ "name": tag, "description": "Questions of a proxy in front." }));
+        }
+    }
     let keyword = Authentication::Token.authenticate_header(settings);
     let security = declared.pointer("/components/securitySchemes").cloned().unwrap_or_default();
     let security = with_keyword(security, keyword);

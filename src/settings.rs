@@ -374,7 +374,8 @@ impl Settings {
     }
 
     /// The settings of the headers of forward auth, and the names in them.
-    fn forward_auth_headers(&self) -> [(&'static str, Option<&String>); 5] {
+    #[must_use]
+    pub fn forward_auth_headers(&self) -> [(&'static str, Option<&String>); 5] {
         [
             ("FORWARD_AUTH_USER_HEADER", self.forward_auth_user_header.as_ref()),
             ("FORWARD_AUTH_USER_ID_HEADER", self.forward_auth_user_id_header.as_ref()),

@@ -37,14 +37,38 @@ pub(super) fn error_responses(
     method: &str,
     own: Vec<Failure>,
 ) -> Map<String, Value> {
+    by_status(view, scheme, failures(view, method).into_iter().chain(own), |status| status)
+}
+
+/// Failures by the status with which each is answered: its own, as `told` changes it.
+pub(super) fn by_status(
+    view: &View,
+    scheme: &str,
+    failures: impl Iterator<Item = Failure>,
+    told: impl Fn(u16) -> u16,
+) -> Map<String, Value> {
     let mut by_status: BTreeMap<u16, Vec<Failure>> = BTreeMap::new();
-    for failure in failures(view, method).into_iter().chain(own) {
-        by_status.entry(failure.exception.status_code()).or_default().push(failure);
+    for failure in failures {
+        by_status.entry(told(failure.exception.status_code())).or_default().push(failure);
     }
     let response = |(status, failures): (u16, Vec<Failure>)| {
         (status.to_string(), response(view, scheme, status, &failures))
     };
     by_status.into_iter().map(response).collect()
+}
+
+/// What authentication and permissions refuse.
+pub(super) fn before_permissions(view: &View) -> impl Iterator<Item = Failure> {
+    let anonymous = (!view.permissions.is_empty())
+        .then(|| Failure::new("anonymous", "No token was sent.", APIException::NotAuthenticated));
+    view.authentication.iter().flat_map(|class| refusals(*class)).chain(anonymous)
+}
+
+/// What the database or the hashing queue refuses.
+pub(super) fn unavailable() -> Failure {
+    let text = "The database or the hashing queue cannot take the request now.";
+    let busy = std::io::Error::other("only an example");
+    Failure::new("unavailable", text, APIException::unavailable(busy))
 }
 
 /// What can go wrong before a handler and in its parsers, in the order of `dispatch`.
@@ -62,13 +86,7 @@ fn failures(view: &View, method: &str) -> Vec<Failure> {
             APIException::NotAcceptable,
         ),
     ];
-    for class in view.authentication {
-        found.extend(refusals(*class));
-    }
-    if !view.permissions.is_empty() {
-        let text = "No token was sent.";
-        found.push(Failure::new("anonymous", text, APIException::NotAuthenticated));
-    }
+    found.extend(before_permissions(view));
     let other = if method == "get" { "PUT" } else { "GET" };
     found.push(Failure::new(
         "method",
@@ -95,12 +113,7 @@ fn failures(view: &View, method: &str) -> Vec<Failure> {
         let empty = serializer.run_validation(&Data::empty()).err();
         found.extend(empty.map(|error| Failure::new("required", "Fields are missing.", error)));
     }
-    let busy = std::io::Error::other("only an example");
-    found.push(Failure::new(
-        "unavailable",
-        "The database or the hashing queue cannot take the request now.",
-        APIException::unavailable(busy),
-    ));
+    found.push(unavailable());
     found
 }
 
@@ -180,6 +193,7 @@ fn description(view: &View, status: u16) -> &'static str {
             "An Authorization header with a token was sent, and it is malformed or opens nothing."
         }
         401 => "No token was sent, or it is malformed or opens nothing.",
+        403 => "The token's user may not.",
         404 => "`?format=` names no renderer of this view.",
         405 => "What any other method than those of this path is answered.",
         406 => "No renderer of this view satisfies the Accept header.",

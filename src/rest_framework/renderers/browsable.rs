@@ -80,7 +80,7 @@ impl Page {
         // A quote would end the word in a shell.
         let target = |path: &str| escape(&format!("'{root}{}'", path.replace('\'', "%27")));
         format!(
-            "<h2>Send a token</h2>\n<p>A page cannot send it by itself; Swagger UI can, and a shell:</p>\n\
+            "<h2>Send a token</h2>\n<p>A page cannot send it by itself; a shell can:</p>\n\
              <pre>curl -H {header} {here}</pre>\n<p>A token is what the login answers:</p>\n\
              <pre>curl -d username=NAME -d password=PASSWORD {login}</pre>\n",
             header = escape(&format!("'Authorization: {keyword} YOUR-TOKEN'")),
