@@ -56,7 +56,9 @@ MISTAKES = {
     ),
     "no URL": Mistake(2, [["DATABASE_URL", "(environment)", "write a URL such as"]], url=SECRET),
     "unknown setting": Mistake(
-        2, [["ALOWED_HOSTS", "(FILE)", "no such setting", "README"]], settings={"ALOWED_HOSTS": [SECRET]}
+        2,
+        [["ALOWED_HOSTS", "(FILE)", "no such setting", "ALLOWED_HOSTS?"]],
+        settings={"ALOWED_HOSTS": [SECRET]},
     ),
     "setting of Django's that is not one of ours": Mistake(
         2, [["SECRET_KEY", "(FILE)", "no such setting"]], settings={"SECRET_KEY": SECRET}

@@ -246,8 +246,10 @@ impl Settings {
         for (name, raw, source) in sources {
             // What an unknown name stands for is not known: it may be a secret.
             let Some(row) = TABLE.iter().find(|row| row.name == name) else {
-                let remedy = "there is no such setting; see the table in README";
-                errors.push(SettingError(format!("{name} ({source}): {remedy}")));
+                let nearest = nearest(&name).map(|known| format!("; did you mean {known}?"));
+                let remedy = nearest.unwrap_or_else(|| "; see the table in README".to_owned());
+                let error = format!("{name} ({source}): there is no such setting{remedy}");
+                errors.push(SettingError(error));
                 continue;
             };
             let value = if row.shown { format!(" = {}", shown(&raw)) } else { String::new() };
@@ -389,6 +391,14 @@ impl Settings {
     pub fn printed(&self) -> impl Iterator<Item = (&'static str, String)> {
         TABLE.iter().map(|row| (row.name, (row.print)(self)))
     }
+}
+
+/// The setting that a mistyped name was meant to be.
+fn nearest(name: &str) -> Option<&'static str> {
+    let alike = |known: &'static str| (strsim::jaro_winkler(&name.to_uppercase(), known), known);
+    let best =
+        TABLE.iter().map(|row| alike(row.name)).max_by(|one, other| one.0.total_cmp(&other.0));
+    best.filter(|(likeness, _)| *likeness > 0.9).map(|(_, known)| known)
 }
 
 /// An environment variable that is not a setting: `DJANGO_SUPERUSER_…`, the user's own name.

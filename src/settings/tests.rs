@@ -98,6 +98,20 @@ fn a_rule_over_several_values_names_the_setting_its_value_and_its_source() {
 }
 
 #[test]
+fn a_mistyped_setting_is_told_with_the_name_that_was_meant() {
+    for (name, meant) in [
+        ("ALOWED_HOSTS", "; did you mean ALLOWED_HOSTS?"),
+        ("allowed_hosts", "; did you mean ALLOWED_HOSTS?"),
+        ("LOGIN_PATHS", "; did you mean LOGIN_PATH?"),
+        ("SECRET_KEY", "; see the table in README"),
+    ] {
+        let errors = from(&[(name, "x")]).unwrap_err();
+        let wanted = format!("{name} (test): there is no such setting{meant}");
+        assert_eq!(errors[0].to_string(), wanted);
+    }
+}
+
+#[test]
 fn the_value_of_an_unknown_setting_is_not_shown() {
     let errors = from(&[("SECRET_KEY", "hunter2")]).unwrap_err();
     assert!(!errors[0].to_string().contains("hunter2"));
