@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pair", action="append", help="only this Django (may be repeated)")
     parser.addoption("--database", action="append", choices=KINDS, help="only this kind of database")
     parser.addoption("--counts", type=Path, help="where the closing lines go as well")
+    parser.addoption("--times", type=int, help="how often a token is taken away (scripts/bench revoke)")
     parser.addoption("--run-folder", type=Path, help="where databases and logs go (kept)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -12,8 +13,8 @@ import pytest
 import wire
 from bench import Bench
 from clients import ALICE, SECRET
-from databases import PostgresDatabase, User
-from services import QUICK_HASH, Pair, start_binary
+from databases import User
+from services import QUICK_HASH, Orm, Pair, start_binary
 
 pytestmark = pytest.mark.newest_only
 
@@ -53,39 +54,60 @@ def selects(bench: Bench, name: str) -> int:
 
 
 @pytest.mark.parametrize("kind", ["postgres", "sqlite"])
-def test_a_token_is_gone_with_the_commit_that_deletes_it(bench: Bench, pair: Pair, kind: str) -> None:
-    """Under load, eight clients ask at once after each deletion; then after each new token."""
+def test_a_token_is_gone_with_the_commit_that_takes_it_away(
+    bench: Bench, pair: Pair, kind: str, pytestconfig: pytest.Config
+) -> None:
+    """Django deletes it, or deactivates its user; eight clients ask at once, under the load of others."""
+    times: int = pytestconfig.getoption("times") or (100 if kind == "postgres" else 25)
     database = bench.database(pair, kind)
-    other = User("bob", "", "!", "b" * 40)
+    database.reset([replace(ALICE, token=None), User("bob", "", "!", "b" * 40)])
     service = start_binary(pair, database.url, QUICK_HASH, bench.log("ours"))
+    django = Orm(pair, database.url, QUICK_HASH)
     stop = threading.Event()
 
-    def load() -> None:
+    def load() -> set[int]:
+        statuses = set()
         with wire.Connection(service.address) as connection:
             while not stop.is_set():
-                connection.send(SECRET.replace((ALICE.token or "").encode(), b"b" * 40))
-                connection.receive()
+                connection.send(secret("b" * 40))
+                statuses.add(connection.receive().status)
+        return statuses
 
-    def ask(connection: wire.Connection) -> int:
-        connection.send(SECRET)
-        return connection.receive().status
-
-    users = [ALICE, other]
-    # The runner's own writes are what is waited for: a commit, then the requests.
-    database.reset(users)
     clients = [wire.Connection(service.address) for _ in range(8)]
     with ThreadPoolExecutor(12) as pool:
+
+        def statuses(key: str) -> set[int]:
+            def ask(connection: wire.Connection) -> int:
+                connection.send(secret(key))
+                return connection.receive().status
+
+            return set(pool.map(ask, clients))
+
         loads = [pool.submit(load) for _ in range(4)]
         try:
-            for number in range(100 if isinstance(database, PostgresDatabase) else 25):
-                database.reset([other] if number % 2 else users)
-                expected = {401} if number % 2 else {200}
-                assert set(pool.map(ask, clients)) == expected, number
+            for number in range(times):
+                # An order to Django is answered after its commit.
+                key = django.ask("create_token", username="alice")
+                assert statuses(key) == {200}, number
+                if number % 2:
+                    assert django.ask("delete_token", username="alice") == 1
+                    assert statuses(key) == {401}, number
+                else:
+                    assert django.ask("update_user", username="alice", is_active=False) == 1
+                    assert statuses(key) == {401}, number
+                    assert django.ask("update_user", username="alice", is_active=True) == 1
+                    assert statuses(key) == {200}, number
+                    django.ask("delete_token", username="alice")
         finally:
             stop.set()
             for client in clients:
                 client.socket.close()
-        for future in loads:
-            future.result()
+        assert [one.result() for one in loads] == [{200}] * 4
+    django.stop()
     service.stop()
     database.close()
+
+
+def secret(key: str) -> bytes:
+    """The request with another token."""
+    return SECRET.replace((ALICE.token or "").encode(), key.encode())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 import wire
 from bench import Bench
+from clients import ALICE, SECRET, ask, login_bytes
 from databases import SqliteDatabase, User
 from services import Pair, Service, hashers, start_binary
 
@@ -31,6 +34,10 @@ POISONED = {
     "scrypt-parallelism": "scrypt$32768$salt$1$200000$hash",
     "pbkdf2_sha256-iterations": "pbkdf2_sha256$2147483647$abcdefghijklmnopqrstuv$hash",
     "pbkdf2_sha1-iterations": "pbkdf2_sha1$2147483647$abcdefghijklmnopqrstuv$hash",
+    "pbkdf2_sha256-digits": "pbkdf2_sha256$" + "9" * 100 + "$salt$hash",
+    "argon2-junk": "argon2$argon2id$v=19$m=\x01\x02\x7f,t=\ud7ff,p=-1$\x1b$\x00".replace("\x00", "\uffff"),
+    "bcrypt-junk": "bcrypt_sha256$$2b$\x07\x08$" + "\U0010ffff" * 53,
+    "junk": "".join(map(chr, range(1, 127))),
 }
 # PostgreSQL's column holds 128 characters; SQLite's holds any.
 LONG = {
@@ -65,12 +72,29 @@ def memory_of(service: Service) -> int:
 def test_a_poisoned_hash_is_the_ordinary_no(bench: Bench, pair: Pair, kind: str) -> None:
     stored = POISONED | (LONG if kind == "sqlite" else {})
     database = bench.database(pair, kind)
-    database.reset([User(name, "secret", encoded) for name, encoded in stored.items()])
+    database.reset([ALICE, *(User(name, "secret", encoded) for name, encoded in stored.items())])
     service = start_binary(pair, database.url, {"PBKDF2_ITERATIONS": 1000} | LISTED, bench.log("ours"))
     before = memory_of(service)
+    stop = threading.Event()
+
+    def load() -> Counter[int]:
+        """Others who log in and ask meanwhile."""
+        answers: Counter[int] = Counter()
+        while not stop.is_set():
+            answers[ask(service, login_bytes(ALICE, "Connection: close")).status] += 1
+            answers[ask(service, SECRET.replace(b"Host", b"Connection: close\r\nHost")).status] += 1
+        return answers
+
     try:
-        with ThreadPoolExecutor(4) as clients:
-            answers = dict(zip(stored, clients.map(lambda name: login(service, name), stored), strict=True))
+        with ThreadPoolExecutor(6) as clients:
+            loads = [clients.submit(load) for _ in range(2)]
+            try:
+                found = clients.map(lambda name: login(service, name), stored)
+                answers = dict(zip(stored, found, strict=True))
+            finally:
+                stop.set()
+        assert {status for one in loads for status in one.result()} == {200}
+        assert "panicked" not in service.process.log_text()
         for name, (status, body, seconds) in answers.items():
             assert (status, body) == (400, REFUSED), name
             assert seconds < 3, name

@@ -1,0 +1,233 @@
+"""What a token check costs as things grow: more tokens, clients, replicas behind nginx; PgBouncer, SQLite.
+
+Rates depend on what else the machine does; what a check costs in CPU hardly does, and tells whether it grows.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench_check import Figures, alternating
+from bench_load import (
+    KEY,
+    Asked,
+    Bench,
+    Pair,
+    Process,
+    Service,
+    arguments,
+    connections,
+    fill,
+    free_port,
+    measured,
+    pairs,
+    publish,
+    start_binary,
+)
+
+import postgres
+
+TOKENS = 10_000
+SIZES = (1_000, 100_000, 1_000_000, 10_000_000)
+CLIENTS = (1, 4, 16, 64, 256, 1_024)
+NGINX = """daemon off;
+pid nginx.pid;
+error_log nginx_error.log;
+worker_processes 1;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    upstream service {{ {servers} keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://service; proxy_http_version 1.1;
+            proxy_set_header Connection ""; proxy_set_header Host localhost;
+        }}
+    }}
+}}
+"""
+PGBOUNCER = """[databases]
+{name} = host=127.0.0.1 port={postgres} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = any
+pool_mode = session
+ignore_startup_parameters = extra_float_digits
+"""
+
+
+def filled(work: Bench, pair: Pair, sizes: Sequence[int]) -> dict[int, str]:
+    """A database for each number of tokens."""
+    urls = {}
+    for size in sizes:
+        urls[size] = work.migrated_url(pair, "postgres")
+        began = time.perf_counter()
+        fill(urls[size], 1, size)
+        print(f"{size:,} users and tokens in {time.perf_counter() - began:.0f} s", flush=True)
+    return urls
+
+
+def filled_sqlite(work: Bench, pair: Pair, tokens: int) -> str:
+    """The same rows in SQLite."""
+    url = work.migrated_url(pair, "sqlite")
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        numbers = (
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {tokens}) SELECT i FROM n"
+        )
+        connection.execute(f"CREATE TEMP TABLE numbers AS {numbers}")
+        connection.execute(
+            "INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_name, email,"
+            " is_staff, is_active, date_joined)"
+            " SELECT i, '!', 0, 'user' || i, '', '', '', 0, 1, '2026-01-01' FROM numbers"
+        )
+        key = KEY.replace("lpad((i::bigint", "printf('%040d', i").replace(")::text, 40, '0')", ")")
+        connection.execute(f"INSERT INTO authtoken_token SELECT {key}, '2026-01-01', i FROM numbers")
+    return url
+
+
+def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, rounds: int) -> Figures:
+    """64 clients, tokens taken evenly from the whole table."""
+    server = work.cluster.process.child.pid
+    services = {size: start_binary(pair, url, {}, work.log("ours")) for size, url in urls.items()}
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        f"{size:,} tokens": functools.partial(measured, service, server, 64, seconds, Asked(size))
+        for size, service in services.items()
+    }
+    try:
+        # Once before it counts: the pages that are asked for are in memory then.
+        alternating(runs, 1)
+        return alternating(runs, rounds)
+    finally:
+        for service in services.values():
+            service.stop()
+
+
+def by_clients(service: Service, server: int, counts: Sequence[int], seconds: float, rounds: int) -> Figures:
+    """One service, more and more clients."""
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        f"{clients:,} clients": functools.partial(measured, service, server, clients, seconds, Asked(TOKENS))
+        for clients in counts
+    }
+    return alternating(runs, rounds)
+
+
+def start_nginx(work: Bench, replicas: Sequence[Service]) -> Service:
+    """nginx with connections kept to the replicas."""
+    port, folder = free_port(), work.folder / work.name("nginx")
+    folder.mkdir(mode=0o777)
+    servers = " ".join(f"server 127.0.0.1:{replica.address[1]};" for replica in replicas)
+    (folder / "nginx.conf").write_text(NGINX.format(servers=servers, port=port))
+    process = Process(["nginx", "-p", folder, "-c", folder / "nginx.conf"], log=work.log("nginx"))
+    process.wait_for_port(("127.0.0.1", port))
+    return Service(process, ("127.0.0.1", port))
+
+
+def start_pgbouncer(work: Bench, url: str) -> tuple[Service, str]:
+    """PgBouncer before a database: it, and the URL through it."""
+    port, name, folder = free_port(), url.rsplit("/", 1)[1], work.folder / work.name("pgbouncer")
+    folder.mkdir()
+    file = folder / "pgbouncer.ini"
+    file.write_text(PGBOUNCER.format(name=name, postgres=work.cluster.port, port=port))
+    process = Process(["pgbouncer", file], log=work.log("pgbouncer"), user=work.cluster.user)
+    process.wait_for_port(("127.0.0.1", port))
+    return Service(process, ("127.0.0.1", port)), f"postgres://postgres:unused@127.0.0.1:{port}/{name}"
+
+
+def by_layout(work: Bench, pair: Pair, url: str, seconds: float, rounds: int) -> Figures:
+    """64 clients of one service by itself, behind nginx, of two behind it, through PgBouncer, on SQLite."""
+    server, asked = work.cluster.process.child.pid, Asked(TOKENS)
+    one, two = (start_binary(pair, url, {}, work.log("ours")) for _ in range(2))
+    bouncer, through = start_pgbouncer(work, url)
+    pooled = start_binary(pair, through, {}, work.log("ours"))
+    sqlite = start_binary(pair, filled_sqlite(work, pair, TOKENS), {}, work.log("ours"))
+    before_one, before_two = start_nginx(work, [one]), start_nginx(work, [one, two])
+    layouts = {
+        "one service": (one, ()),
+        "one behind nginx": (before_one, (one,)),
+        "two behind nginx": (before_two, (one, two)),
+        "through PgBouncer": (pooled, ()),
+        "SQLite": (sqlite, ()),
+    }
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        name: functools.partial(measured, front, server, 64, seconds, asked, behind)
+        for name, (front, behind) in layouts.items()
+    }
+    figures = alternating(runs, rounds)
+    figures["one service"]["connections"] = connections(one, work.cluster.port)
+    for service in (before_one, before_two, one, two, pooled, bouncer, sqlite):
+        service.stop()
+    return figures
+
+
+def table(figures: Figures) -> str:
+    """The figures for the README."""
+    lines = [
+        "| | req/s | p50 / p99 ms | µs of the service / of PostgreSQL | RSS MB |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in figures.items():
+        lines.append(
+            f"| {name} | {one['rate']:,.0f} | {one['p50']:.2f} / {one['p99']:.2f} "
+            f"| {one['cpu']:.1f} / {one['postgres_cpu']:.1f} | {one['rss']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(figures: Figures, file: Path) -> None:
+    """What a check costs by the number of tokens."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    rows = {
+        int(name.split()[0].replace(",", "")): one for name, one in figures.items() if name.endswith("tokens")
+    }
+    axes = pyplot.subplots(figsize=(6, 3.5))[1]
+    for part, label in (("cpu", "this service"), ("postgres_cpu", "PostgreSQL")):
+        axes.plot(list(rows), [one[part] for one in rows.values()], marker="o", label=label)
+    axes.set(
+        xscale="log",
+        ylim=(0, None),
+        xlabel="tokens in the table",
+        ylabel="µs of CPU a check",
+        title="64 clients, 2 cores",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend()
+    axes.figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    options = arguments(__doc__, 3.0).parse_args()
+    sizes, counts = (SIZES[:1], CLIENTS[1:2]) if options.tiny else (SIZES, CLIENTS)
+    seconds, rounds = (1.0, 1) if options.tiny else (options.seconds, options.rounds)
+    # Ten million tokens have a gigabyte of index.
+    postgres.QUICK["shared_buffers"] = "64MB" if options.tiny else "1GB"
+    with tempfile.TemporaryDirectory() as folder:
+        work = Bench(Path(folder))
+        try:
+            pair = pairs()[0]
+            figures = by_size(work, pair, filled(work, pair, sizes), seconds, rounds)
+            (url,) = filled(work, pair, [TOKENS]).values()
+            with start_binary(pair, url, {}, work.log("ours")) as service:
+                figures |= by_clients(service, work.cluster.process.child.pid, counts, seconds, rounds)
+            figures |= by_layout(work, pair, url, seconds, rounds)
+        finally:
+            work.stop()
+    publish("growth", figures, table(figures), functools.partial(draw, figures), options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+-- What wrk asks: /secret/ with one token after the other; prints one line of JSON.
+-- Arguments: good, unknown or missing; how many tokens; the two numbers that make a key of its number.
+local many = 10000
+
+local function head(key)
+    local headers = {}
+    if key then headers["Authorization"] = "Token " .. key end
+    return wrk.format("GET", nil, headers)
+end
+
+function init(args)
+    local kind, tokens, multiplier, prime = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
+    requests, at = {}, 0
+    if kind == "missing" then
+        requests[1] = head(nil)
+        return
+    end
+    -- As many heads as are kept ready, taken evenly from all tokens.
+    local step = math.max(1, math.floor(tokens / many))
+    for number = 1, tokens, step do
+        local key = string.format("%040.0f", number * multiplier % prime)
+        if kind == "unknown" then key = "f" .. key:sub(2) end
+        requests[#requests + 1] = head(key)
+    end
+end
+
+function request()
+    at = at % #requests + 1
+    return requests[at]
+end
+
+function done(summary, latency)
+    local errors = summary.errors
+    print(string.format(
+        '\n{"rate": %.1f, "requests": %d, "p50": %.3f, "p99": %.3f, "refused": %d, "broken": %d}',
+        summary.requests / summary.duration * 1e6, summary.requests,
+        latency:percentile(50) / 1000, latency:percentile(99) / 1000, errors.status,
+        errors.connect + errors.read + errors.write + errors.timeout
+    ))
+end
