@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import wire
@@ -192,17 +192,9 @@ def row_fields(outcome: Outcome) -> dict[str, str]:
     return fields
 
 
-def settle_length(django: Outcome, ours: Outcome) -> Outcome:
-    """Where Django leaves the length of its answer to the server, ours may tell it or not."""
-    if django.response.header("content-length") is not None:
-        return ours
-    kept = tuple(pair for pair in ours.response.headers if pair[0].lower() != "content-length")
-    return replace(ours, response=replace(ours.response, headers=kept))
-
-
 def differences(django: Outcome, ours: Outcome) -> list[Difference]:
     """All fields in which the two differ."""
-    first, second = masked(django), masked(settle_length(django, ours))
+    first, second = masked(django), masked(ours)
     names = list(first) + [name for name in second if name not in first]
     pairs = [(name, first.get(name, "(absent)"), second.get(name, "(absent)")) for name in names]
     return [Difference(name, one, other) for name, one, other in pairs if one != other]

@@ -121,6 +121,35 @@ SITES: dict[str, dict[str, Any]] = {
         "LANGUAGES": [[code, code] for code in ("de", "pt-BR", "ja", "qq-de", "en-gb", "zh-hant", "hi")],
     },
     "locale-off": QUICK_HASH | middleware("CommonMiddleware") | {"LANGUAGE_CODE": "ja-JP", "USE_I18N": False},
+    "url-format": QUICK_HASH | {"URL_FORMAT_OVERRIDE": "as"},
+    "https": QUICK_HASH
+    | {
+        "ALLOWED_HOSTS": [".example.com"],
+        "SECURE_SSL_REDIRECT": True,
+        "SECURE_REDIRECT_EXEMPT": ["^app/secret/$", r"\.txt$"],
+        "SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"],
+        "SECURE_HSTS_SECONDS": 60,
+        "FORCE_SCRIPT_NAME": "/app",
+    },
+    "https-host": QUICK_HASH
+    | {
+        "ALLOWED_HOSTS": [".example.com"],
+        "SECURE_SSL_REDIRECT": True,
+        "SECURE_SSL_HOST": "secure.example.org:8443",
+        "SECURE_REDIRECT_EXEMPT": ["^secret"],
+        "DISALLOWED_USER_AGENTS": ["^Bad", "(?i)crawler"],
+        "SECURE_REFERRER_POLICY": ["no-referrer", "strict-origin"],
+        "SECURE_CROSS_ORIGIN_OPENER_POLICY": None,
+        "SECURE_CONTENT_TYPE_NOSNIFF": False,
+    },
+    "www": QUICK_HASH
+    | {
+        "PREPEND_WWW": True,
+        "USE_X_FORWARDED_HOST": True,
+        "USE_X_FORWARDED_PORT": True,
+        "SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"],
+        "FORCE_SCRIPT_NAME": "//app/",
+    },
 }
 
 
@@ -137,6 +166,14 @@ class Pair:
         match = re.search(r"^version(?:_info)? *= *([0-9]+)\.([0-9]+)", noted, re.M)
         assert match, noted
         return int(match[1]), int(match[2])
+
+    def versions(self) -> dict[str, str]:
+        """The releases as our settings name them."""
+        pinned = (HERE / "requirements" / f"django-{self.django}.txt").read_text()
+        match = re.search(r"^Django==(\S+)\ndjangorestframework==(\S+)$", pinned, re.M)
+        assert match, pinned
+        python = ".".join(map(str, self.python_version()))
+        return {"DJANGO_VERSION": match[1], "DRF_VERSION": match[2], "PYTHON_VERSION": python}
 
     def run(self, *argv: str | Path, url: str, **env: str) -> subprocess.CompletedProcess[str]:
         """`manage.py …` on a database."""
@@ -227,8 +264,9 @@ def start_django(
 
 
 def toml(settings: Mapping[str, Any]) -> str:
-    """Settings as a TOML file; JSON's strings, numbers, booleans and lists are TOML as well."""
-    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+    """Settings as a TOML file; JSON's strings, numbers, booleans and lists are TOML too, null is a text."""
+    told = {key: "None" if value is None else value for key, value in settings.items()}
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in told.items())
 
 
 def our_env(url: str, **env: str) -> dict[str, str]:
@@ -246,7 +284,7 @@ def start_binary(
     **env: str,
 ) -> Service:
     """Our service with the same settings, told which Django stands beside it."""
-    told = {"ALLOWED_HOSTS": ["*"], "DJANGO_VERSION": pair.django} | dict(settings)
+    told = {"ALLOWED_HOSTS": ["*"]} | pair.versions() | dict(settings)
     file = log.with_suffix(".toml")
     file.write_text(toml(told))
     argv: list[str | Path] = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file, *arguments]

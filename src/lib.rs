@@ -8,7 +8,7 @@
 //!
 //! Imports run down this list only: [`management`], [`urls`], [`openapi`] and [`docs`], [`secret`] and [`forward_auth`],
 //! [`rest_framework`], [`state`], the two `models`, the token look-ups and [`django`], [`db`] and [`server`],
-//! [`settings`]. A script checks it.
+//! [`settings`] and [`versions`]. A script checks it.
 
 pub mod db;
 pub mod django;
@@ -22,3 +22,4 @@ pub mod server;
 pub mod settings;
 pub mod state;
 pub mod urls;
+pub mod versions;

@@ -9,9 +9,15 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use regex::Regex;
+
 mod values;
 
-pub use values::{Bind, DatabaseUrl, DjangoVersion, Messages, Refusals, SettingValue};
+use crate::versions::Versions;
+
+pub use values::{
+    Bind, DatabaseUrl, DjangoVersion, DrfVersion, Messages, PythonVersion, Refusals, SettingValue,
+};
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
 const RESERVED_HEADERS: [http::HeaderName; 9] = [
@@ -99,6 +105,8 @@ settings! {
     ALLOWED_HOSTS allowed_hosts: Vec<String> = "";
     /// Take the host from `X-Forwarded-Host`; only behind a proxy that sets it.
     USE_X_FORWARDED_HOST use_x_forwarded_host: bool = "false";
+    /// Take the port from `X-Forwarded-Port` where the request names no host; only behind a proxy that sets it.
+    USE_X_FORWARDED_PORT use_x_forwarded_port: bool = "false";
     /// A header in WSGI's form and its value that mean https, such as `HTTP_X_FORWARDED_PROTO,https`; only behind a proxy that sets it.
     SECURE_PROXY_SSL_HEADER secure_proxy_ssl_header: Vec<String> = "";
     /// Seconds of `Strict-Transport-Security` on answers over https; 0: not sent.
@@ -107,8 +115,20 @@ settings! {
     SECURE_HSTS_INCLUDE_SUBDOMAINS secure_hsts_include_subdomains: bool = "false";
     /// Add `preload` to it.
     SECURE_HSTS_PRELOAD secure_hsts_preload: bool = "false";
+    /// Redirect what did not come over https to https.
+    SECURE_SSL_REDIRECT secure_ssl_redirect: bool = "false";
+    /// The host of that redirect; `None`: the request's.
+    SECURE_SSL_HOST secure_ssl_host: Option<String> = "None";
+    /// Regular expressions of paths, without their first slash, that are not redirected to https.
+    SECURE_REDIRECT_EXEMPT secure_redirect_exempt: Vec<Regex> = "";
+    /// Regular expressions of the `User-Agent` headers that are answered 403.
+    DISALLOWED_USER_AGENTS disallowed_user_agents: Vec<Regex> = "";
     /// Answer a path that lacks only its last slash with a redirect.
     APPEND_SLASH append_slash: bool = "true";
+    /// Redirect a host without `www.` to the one with it.
+    PREPEND_WWW prepend_www: bool = "false";
+    /// What stands before each path in redirects: the prefix that the proxy in front takes away.
+    FORCE_SCRIPT_NAME force_script_name: Option<String> = "None";
     /// The path of `obtain_auth_token`, or several; the document shows the first one.
     LOGIN_PATH login_path: Vec<String> = "/api-token-auth/";
     /// The path of the protected view; `None`: it is not served.
@@ -139,8 +159,12 @@ settings! {
     FORWARD_AUTH_GROUPS_HEADER forward_auth_groups_header: Option<String> = "None";
     /// Answer 403 with the status in `X-Auth-Error` where nginx would take the status for a fault of its own and answer 500.
     FORWARD_AUTH_NGINX forward_auth_nginx: bool = "false";
-    /// The Django beside this service, 4.2 to 6.1: the defaults of its password hashers are ours.
+    /// The Django beside this service, 4.2 to 6.1: its bytes are ours, and so are the defaults of its password hashers.
     DJANGO_VERSION django_version: DjangoVersion = "6.1";
+    /// Its REST framework, 3.14 to 3.18.
+    DRF_VERSION drf_version: DrfVersion = "3.18";
+    /// Its Python, 3.8 to 3.14.
+    PYTHON_VERSION python_version: PythonVersion = "3.14";
     /// Hashers in use, by Django's class paths; new hashes take the first one. Any of Django's, also those of md5 and sha1 that Django 5.1 removed.
     PASSWORD_HASHERS password_hashers: Vec<String> = "django.contrib.auth.hashers.PBKDF2PasswordHasher,django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher,django.contrib.auth.hashers.Argon2PasswordHasher,django.contrib.auth.hashers.BCryptSHA256PasswordHasher,django.contrib.auth.hashers.ScryptPasswordHasher";
     /// Iterations of new PBKDF2 hashes, for sites that subclass Django's hasher; `None`: those of `DJANGO_VERSION`.
@@ -187,12 +211,14 @@ settings! {
     MESSAGES messages: Messages = "";
     /// What `scripts/export_settings.py` found in the site and this service cannot do. It does not start while there is a line here; remove the lines that do not matter to the site.
     REFUSALS refusals: Refusals = "";
+    /// The parameter of the query that chooses a renderer; `None`: none does.
+    URL_FORMAT_OVERRIDE url_format_override: Option<String> = "format";
     /// `X-Frame-Options` of each answer.
     X_FRAME_OPTIONS x_frame_options: String = "DENY";
     /// Send `X-Content-Type-Options: nosniff`.
     SECURE_CONTENT_TYPE_NOSNIFF secure_content_type_nosniff: bool = "true";
-    /// `Referrer-Policy`; `None`: not sent.
-    SECURE_REFERRER_POLICY secure_referrer_policy: Option<String> = "same-origin";
+    /// `Referrer-Policy`, one or several; `None`: not sent.
+    SECURE_REFERRER_POLICY secure_referrer_policy: Option<Vec<String>> = "same-origin";
     /// `Cross-Origin-Opener-Policy`; `None`: not sent.
     SECURE_CROSS_ORIGIN_OPENER_POLICY secure_cross_origin_opener_policy: Option<String> = "same-origin";
     /// Seconds for the head of a request.
@@ -323,12 +349,14 @@ impl Settings {
             let is_name = name.parse().is_ok_and(|name| !RESERVED_HEADERS.contains(&name));
             check(setting, is_name, "write a header's name such as X-Auth-User, or None");
         }
+        let policy = self.secure_referrer_policy.as_ref().map(|values| values.join(","));
         let is_header = |value: &str| http::HeaderValue::from_str(value).is_ok();
         let unset = String::new();
         for (name, value) in [
             ("X_FRAME_OPTIONS", Some(&self.x_frame_options)),
-            ("SECURE_REFERRER_POLICY", self.secure_referrer_policy.as_ref()),
+            ("SECURE_REFERRER_POLICY", policy.as_ref()),
             ("SECURE_CROSS_ORIGIN_OPENER_POLICY", self.secure_cross_origin_opener_policy.as_ref()),
+            ("SECURE_SSL_HOST", self.secure_ssl_host.as_ref()),
         ] {
             let value = value.unwrap_or(&unset);
             check(name, is_header(value), "write a value that can stand in a header");
@@ -385,6 +413,16 @@ impl Settings {
             ("FORWARD_AUTH_STAFF_HEADER", self.forward_auth_staff_header.as_ref()),
             ("FORWARD_AUTH_GROUPS_HEADER", self.forward_auth_groups_header.as_ref()),
         ]
+    }
+
+    /// The releases beside this service.
+    #[must_use]
+    pub fn versions(&self) -> Versions {
+        Versions {
+            django: self.django_version.0,
+            drf: self.drf_version.0,
+            python: self.python_version.0,
+        }
     }
 
     /// Name and value of each setting, secrets left out.

@@ -154,7 +154,7 @@ pub fn hashers(settings: &Settings) -> Result<Hashers, StateError> {
     }
     let preferred =
         *enabled.first().ok_or_else(|| StateError::Hasher("name one or more".to_owned()))?;
-    let version = settings.django_version;
+    let version = settings.versions().django;
     let mut defaults = Defaults::of_django((version.0, version.1)).ok_or_else(|| {
         StateError::Hasher("the hashers of DJANGO_VERSION are not known".to_owned())
     })?;

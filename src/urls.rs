@@ -56,7 +56,7 @@ pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response
     let common = CommonMiddleware::new(views, Arc::clone(&settings), paths);
     let common = LocaleMiddleware::new(common, locale(LocalePlace::AroundCommon), &settings);
     let questions = settings.forward_auth.then(|| ForwardAuth::new(Arc::clone(state)));
-    Ok(SecurityMiddleware::new(Questions { questions, site: common }, stack.security, &settings))
+    Ok(SecurityMiddleware::new(Questions { questions, site: common }, stack.security, settings))
 }
 
 /// Forward auth stands before the rules of Django's paths and hosts: a proxy asks about other

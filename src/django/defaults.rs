@@ -15,6 +15,12 @@ pub fn bad_request_page() -> String {
     page("Bad Request (400)", "")
 }
 
+/// `permission_denied`.
+#[must_use]
+pub fn permission_denied() -> Response {
+    respond(StatusCode::FORBIDDEN, page("403 Forbidden", ""))
+}
+
 /// `page_not_found`.
 #[must_use]
 pub fn page_not_found() -> Response {

@@ -9,11 +9,16 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Endpoint, Request, Response, Result};
 
 use super::defaults;
-use super::http::{cookie, request};
-use super::utils::http::text_of_header;
-use super::utils::text::strip;
+use super::http::cookie;
+use super::http::request::{
+    full_path_info, get_full_path, get_host, header_text, path_info, scheme,
+};
+use super::utils::http::{escape_leading_slashes, text_of_header};
 use super::utils::translation::Languages;
 use crate::settings::Settings;
+
+/// `MAX_URL_REDIRECT_LENGTH`, in characters.
+const MAX_URL_REDIRECT_LENGTH: usize = 16_384;
 
 const SECURITY: &str = "django.middleware.security.SecurityMiddleware";
 const LOCALE: &str = "django.middleware.locale.LocaleMiddleware";
@@ -76,24 +81,27 @@ impl Stack {
     }
 }
 
-/// `SecurityMiddleware`: headers on every answer.
+/// `SecurityMiddleware`: the redirect to https, and headers on every answer.
 pub struct SecurityMiddleware<E> {
     inner: E,
+    /// `None`: the site does without this middleware.
+    settings: Option<Arc<Settings>>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// `Strict-Transport-Security`, and the header and value that mean https.
-    hsts: Option<(HeaderValue, HeaderName, String)>,
+    /// `Strict-Transport-Security`.
+    hsts: Option<HeaderValue>,
 }
 
 impl<E> SecurityMiddleware<E> {
     /// Around `inner`. A value that cannot stand in a header was refused by the settings.
-    pub fn new(inner: E, is_there: bool, settings: &Settings) -> Self {
+    pub fn new(inner: E, is_there: bool, settings: Arc<Settings>) -> Self {
         if !is_there {
-            return Self { inner, headers: Vec::new(), hsts: None };
+            return Self { inner, settings: None, headers: Vec::new(), hsts: None };
         }
         let nosniff = settings.secure_content_type_nosniff.then_some("nosniff");
+        let policy = settings.secure_referrer_policy.as_ref().map(|values| values.join(","));
         let headers = [
             (header::X_CONTENT_TYPE_OPTIONS, nosniff),
-            (header::REFERRER_POLICY, settings.secure_referrer_policy.as_deref()),
+            (header::REFERRER_POLICY, policy.as_deref()),
             (
                 HeaderName::from_static("cross-origin-opener-policy"),
                 settings.secure_cross_origin_opener_policy.as_deref(),
@@ -103,20 +111,37 @@ impl<E> SecurityMiddleware<E> {
             .into_iter()
             .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value?).ok()?)))
             .collect();
-        Self { inner, headers, hsts: hsts(settings) }
+        let hsts = hsts(&settings);
+        Self { inner, settings: Some(settings), headers, hsts }
     }
 
-    /// `HttpRequest.is_secure`, then the header. This service itself speaks plain HTTP.
-    fn hsts(&self, request: &HeaderMap) -> Option<HeaderValue> {
-        let (value, name, secure) = self.hsts.as_ref()?;
-        let scheme = text_of_header(request.get(name)?.as_bytes());
-        let is_secure = scheme.split(',').next().map(strip) == Some(secure);
-        is_secure.then(|| value.clone())
+    /// `process_request`: where the redirect goes; an error is a host that is not served.
+    fn redirect_to_https(&self, request: &Request) -> Option<Result<Response, Refused>> {
+        let settings = self.settings.as_ref()?;
+        if !settings.secure_ssl_redirect || scheme(request.headers(), settings) == "https" {
+            return None;
+        }
+        // A proxy's question is about another request, and over what it comes is the proxy's business.
+        let question = settings.forward_auth_path.trim_end_matches('/');
+        let below = request.uri().path().strip_prefix(question).filter(|_| settings.forward_auth);
+        if below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
+            return None;
+        }
+        let path = full_path_info(&path_info(request.uri().path()), settings);
+        let exempt = path.trim_start_matches('/');
+        if settings.secure_redirect_exempt.iter().any(|pattern| pattern.is_match(exempt)) {
+            return None;
+        }
+        let host = settings.secure_ssl_host.clone().filter(|host| !host.is_empty());
+        let Some(host) = host.or_else(|| get_host(request, settings)) else {
+            return Some(Err(Refused::BadRequest));
+        };
+        let path = get_full_path(&path, request.uri().query(), false);
+        Some(redirect(&format!("https://{host}{path}")))
     }
 }
 
-fn hsts(settings: &Settings) -> Option<(HeaderValue, HeaderName, String)> {
-    let (name, secure) = settings.proxy_ssl_header()?;
+fn hsts(settings: &Settings) -> Option<HeaderValue> {
     let mut value = format!("max-age={}", settings.secure_hsts_seconds);
     if settings.secure_hsts_include_subdomains {
         value.push_str("; includeSubDomains");
@@ -124,18 +149,23 @@ fn hsts(settings: &Settings) -> Option<(HeaderValue, HeaderName, String)> {
     if settings.secure_hsts_preload {
         value.push_str("; preload");
     }
-    let is_sent = settings.secure_hsts_seconds > 0;
-    is_sent.then_some((HeaderValue::from_str(&value).ok()?, name, secure.to_owned()))
+    if settings.secure_hsts_seconds > 0 { HeaderValue::from_str(&value).ok() } else { None }
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for SecurityMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let hsts = self.hsts(request.headers());
-        let mut response = self.inner.call(request).await?;
-        if let Some(hsts) = hsts {
-            set_default(response.headers_mut(), &header::STRICT_TRANSPORT_SECURITY, &hsts);
+        let is_secure = |settings: &Arc<Settings>| scheme(request.headers(), settings) == "https";
+        let is_secure = self.settings.as_ref().is_some_and(is_secure);
+        let mut response = match self.redirect_to_https(&request) {
+            Some(Ok(redirect)) => redirect,
+            // What is refused here goes out as it is: this is the outermost layer.
+            Some(Err(refused)) => return Ok(refused.page()),
+            None => self.inner.call(request).await?,
+        };
+        if let Some(hsts) = self.hsts.as_ref().filter(|_| is_secure) {
+            set_default(response.headers_mut(), &header::STRICT_TRANSPORT_SECURITY, hsts);
         }
         for (name, value) in &self.headers {
             set_default(response.headers_mut(), name, value);
@@ -144,7 +174,43 @@ impl<E: Endpoint<Output = Response>> Endpoint for SecurityMiddleware<E> {
     }
 }
 
-/// `CommonMiddleware`: the host check, the missing slash, `Content-Length`.
+/// Why a request does not come to its view.
+enum Refused {
+    /// `DisallowedHost` or `DisallowedRedirect`.
+    BadRequest,
+    /// `PermissionDenied`.
+    Forbidden,
+}
+
+impl Refused {
+    /// Django's page, of which it leaves the length to the server.
+    fn page(self) -> Response {
+        let mut page = match self {
+            Self::BadRequest => defaults::bad_request(),
+            Self::Forbidden => defaults::permission_denied(),
+        };
+        let body = page.take_body();
+        page.set_body(Body::from_async_read(body.into_async_read()));
+        page
+    }
+}
+
+/// `HttpResponsePermanentRedirect`.
+fn redirect(location: &str) -> Result<Response, Refused> {
+    if location.chars().count() > MAX_URL_REDIRECT_LENGTH {
+        return Err(Refused::BadRequest);
+    }
+    let location = HeaderValue::from_str(location).map_err(|_| Refused::BadRequest)?;
+    let mut response = Response::builder().status(StatusCode::MOVED_PERMANENTLY).finish();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::LOCATION, location);
+    // hyper moves the length of a body that it knows to be empty behind all other headers.
+    response.set_body(Body::from_async_read(tokio::io::empty()));
+    Ok(response)
+}
+
+/// `CommonMiddleware`: who is served under which host, the missing slash.
 pub struct CommonMiddleware<E> {
     inner: E,
     settings: Arc<Settings>,
@@ -158,37 +224,61 @@ impl<E> CommonMiddleware<E> {
         Self { inner, settings, paths }
     }
 
-    /// `should_redirect_with_slash`, and where to.
-    fn redirect_with_slash(&self, request: &Request) -> Option<Response> {
-        let path = request::path_info(request.uri().path());
+    /// `should_redirect_with_slash`.
+    fn should_redirect_with_slash(&self, path: &str) -> bool {
         let is_valid = |path: &str| self.paths.iter().any(|known| known == path);
-        if !self.settings.append_slash || is_valid(&path) || !is_valid(&format!("{path}/")) {
-            return None;
-        }
-        let location = request::full_path_with_slash(&path, request.uri().query());
-        // hyper moves the length of a body that it knows to be empty behind all other headers.
-        let empty = Body::from_async_read(tokio::io::empty());
-        let mut response = Response::builder().status(StatusCode::MOVED_PERMANENTLY).body(empty);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(header::LOCATION, HeaderValue::from_str(&location).ok()?);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        Some(response)
+        self.settings.append_slash && !is_valid(path) && is_valid(&format!("{path}/"))
     }
+
+    /// Where the request goes, with its slash if it lacks one.
+    fn full_path(&self, request: &Request, append_slash: bool) -> String {
+        let path = full_path_info(&path_info(request.uri().path()), &self.settings);
+        let full = get_full_path(&path, request.uri().query(), append_slash);
+        if append_slash { escape_leading_slashes(full) } else { full }
+    }
+
+    /// `process_request`, and of `process_response` the redirect: no view that is here answers 404
+    /// for a path that only lacks its slash.
+    fn process_request(&self, request: &Request) -> Result<Option<Response>, Refused> {
+        let settings = &self.settings;
+        let agent = header_text(request.headers(), &header::USER_AGENT);
+        let is_match = |agent: String| {
+            settings.disallowed_user_agents.iter().any(|pattern| pattern.is_match(&agent))
+        };
+        if agent.is_some_and(is_match) {
+            return Err(Refused::Forbidden);
+        }
+        let host = get_host(request, settings).ok_or(Refused::BadRequest)?;
+        let lacks_slash = self.should_redirect_with_slash(&path_info(request.uri().path()));
+        let redirected = if settings.prepend_www && !host.starts_with("www.") {
+            let scheme = scheme(request.headers(), settings);
+            let path = self.full_path(request, lacks_slash);
+            redirect(&format!("{scheme}://www.{host}{path}")).map(with_length)
+        } else if lacks_slash {
+            let has_length = settings.versions().redirects_have_a_length();
+            let redirected = redirect(&self.full_path(request, true));
+            if has_length { redirected.map(with_length) } else { redirected }
+        } else {
+            return Ok(None);
+        };
+        redirected.map(Some)
+    }
+}
+
+/// A redirect whose length Django tells.
+fn with_length(mut redirect: Response) -> Response {
+    redirect.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    redirect
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for CommonMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let local = request.local_addr().as_socket_addr().copied();
-        let host = request::raw_host(request.headers(), local, &self.settings);
-        if !request::is_allowed_host(&host, &self.settings.allowed_hosts) {
-            return Ok(defaults::bad_request());
-        }
-        match self.redirect_with_slash(&request) {
-            Some(redirect) => Ok(redirect),
-            None => conditional_content_length(self.inner.call(request).await?).await,
+        match self.process_request(&request) {
+            Ok(Some(redirect)) => Ok(redirect),
+            Ok(None) => conditional_content_length(self.inner.call(request).await?).await,
+            Err(refused) => Ok(refused.page()),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::introspection::{self, Column};
 use crate::db::Database;
 use crate::django::auth::hashers::default_iterations;
 use crate::settings::{DjangoVersion, Settings};
+use crate::versions::Version;
 
 /// What a column must be, whatever its exact type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +179,7 @@ async fn check_iterations(
     database: &Database,
     settings: &Settings,
 ) -> Result<Option<Issue>, CommandError> {
-    let version = settings.django_version;
+    let version = settings.versions().django;
     let default = default_iterations((version.0, version.1));
     let ours = settings.pbkdf2_iterations.or(default).unwrap_or_default();
     let sql = r#"SELECT "password" AS password FROM "auth_user" WHERE "password" LIKE 'pbkdf2_sha256$%' ORDER BY "id" DESC LIMIT 1"#;
@@ -195,12 +196,14 @@ fn iterations_differ(stored: u32, ours: u32) -> Issue {
         "the newest user's hash has {stored} iterations, new ones get {ours}. This service and \
          Django would rewrite each other's hashes at every login."
     );
-    let django =
-        DjangoVersion::ALL.into_iter().find(|version| default_iterations(*version) == Some(stored));
-    let hint = match django {
-        Some((major, minor)) => format!(
-            "If the site runs Django {major}.{minor}, set DJANGO_VERSION to {major}.{minor}."
-        ),
+    let is_default_of = |line: &&str| {
+        let version = Version::parse(line);
+        version.and_then(|version| default_iterations((version.0, version.1))) == Some(stored)
+    };
+    let hint = match DjangoVersion::KNOWN.split(", ").find(is_default_of) {
+        Some(line) => {
+            format!("If the site runs Django {line}, set DJANGO_VERSION to {line}.")
+        }
         None => format!(
             "If the site's hasher makes {stored} iterations, set PBKDF2_ITERATIONS to {stored}."
         ),

@@ -6,6 +6,7 @@ use super::exceptions::APIException;
 use super::renderers::Renderer;
 use super::utils::mediatypes::MediaType;
 use crate::django::utils::text::strip;
+use crate::versions::Versions;
 
 const MAX_ACCEPT_HEADER_LENGTH: usize = 8192;
 const MAX_ACCEPT_TOKENS: usize = 64;
@@ -27,6 +28,7 @@ pub fn select_renderer(
     renderers: &[Renderer],
     format: Option<&str>,
     accept: Option<&str>,
+    versions: Versions,
 ) -> Result<Accepted, APIException> {
     let renderers = filter_renderers(renderers, format.filter(|format| !format.is_empty()))?;
     // No header is `*/*`, which the first renderer satisfies.
@@ -34,16 +36,21 @@ pub fn select_renderer(
         let first = renderers.first().ok_or(APIException::NotAcceptable)?;
         return Ok(Accepted { renderer: *first, indent: None });
     };
-    let accepts: Vec<MediaType> = accept_tokens(accept).map(MediaType::parse).collect();
+    let parse = |text| MediaType::parse(text, versions);
+    let accepts: Vec<MediaType> = if versions.media_types_are_bounded() {
+        accept_tokens(accept).map(parse).collect()
+    } else {
+        accept.split(',').map(strip).map(parse).collect()
+    };
     // `order_parsed_by_precedence`: the most specific types first; q is not looked at.
     for precedence in (0..=3).rev() {
         for &renderer in &renderers {
-            let media_type = MediaType::parse(renderer.media_type());
+            let media_type = parse(renderer.media_type());
             let found = accepts.iter().find(|accepted| {
                 accepted.precedence() == precedence && media_type.matches(accepted)
             });
             if let Some(accepted) = found {
-                let indent = indent_of(renderer, accepted);
+                let indent = indent_of(renderer, accepted, versions);
                 return Ok(Accepted {
                     renderer,
                     indent: indent.map(|indent| usize::try_from(indent.clamp(0, 8)).unwrap_or(0)),
@@ -56,14 +63,14 @@ pub fn select_renderer(
 
 /// The `indent` of the media type that Django keeps: of a range it writes the parameters anew
 /// behind the renderer's own type, without their quotes, and reads that.
-fn indent_of(renderer: Renderer, accepted: &MediaType) -> Option<i64> {
+fn indent_of(renderer: Renderer, accepted: &MediaType, versions: Versions) -> Option<i64> {
     let own = renderer.media_type();
-    if MediaType::parse(own).precedence() <= accepted.precedence() {
+    if MediaType::parse(own, versions).precedence() <= accepted.precedence() {
         return accepted.param("indent").and_then(python_int);
     }
     let params = accepted.params().map(|(name, value)| format!(";{name}={value}"));
     let full: String = iter::once(own.to_owned()).chain(params).collect();
-    MediaType::parse(&full).param("indent").and_then(python_int)
+    MediaType::parse(&full, versions).param("indent").and_then(python_int)
 }
 
 fn filter_renderers(
@@ -115,7 +122,8 @@ mod tests {
     const BOTH: &[Renderer] = &[Renderer::Json, Renderer::BrowsableApi];
 
     fn select(accept: Option<&str>, format: Option<&str>) -> Result<Accepted, u16> {
-        select_renderer(BOTH, format, accept).map_err(|error| error.status_code())
+        select_renderer(BOTH, format, accept, Versions::default())
+            .map_err(|error| error.status_code())
     }
 
     fn renderer(accept: &str) -> Result<Renderer, u16> {

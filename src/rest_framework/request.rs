@@ -13,7 +13,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::exceptions::APIException;
-use super::parsers::{self, Data, Limits, ParseFailure, Parser};
+use super::parsers::{self, Data, Limits, ParseFailure, Parser, ParserContext};
 use super::view::{APIView, View};
 use crate::django::auth::models::User;
 use crate::django::utils::http::text_of_header;
@@ -21,14 +21,6 @@ use crate::state::State;
 
 /// Bodies up to this size are read without asking for memory.
 const SMALL_BODY: usize = 64 * 1024;
-
-/// `request.META[…]`: a header as text, repeated ones joined with a comma.
-#[must_use]
-pub fn header_text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
-    let mut lines = headers.get_all(name).iter().map(|value| text_of_header(value.as_bytes()));
-    let first = lines.next()?;
-    Some(lines.fold(first, |joined, line| joined + "," + &line))
-}
 
 /// `request.data`, parsed when the handler is about to run; `T` is its documented shape.
 pub struct RequestData<V, T> {
@@ -85,7 +77,7 @@ async fn parse(
         return Ok(Data::empty());
     }
     let text = text_of_header(content_type);
-    let Some(parser) = parsers::select_parser(view.parsers, &text) else {
+    let Some(parser) = parsers::select_parser(view.parsers, &text, settings.versions()) else {
         let read = if chunked { read_body(body, None, length, state).await.ok() } else { None };
         return match read {
             Some((bytes, _)) if bytes.is_empty() => Ok(Data::empty()),
@@ -101,13 +93,16 @@ async fn parse(
         number_fields: settings.data_upload_max_number_fields,
         number_files: settings.data_upload_max_number_files,
     };
+    let fields = view.serializer.map_or(&[][..], |serializer| serializer.fields);
+    let fields = fields.iter().map(|field| field.name).collect();
+    let context = ParserContext { limits, versions: settings.versions(), fields };
     if memory.is_none() {
-        return Ok(parsers::parse(parser, &bytes, content_type, &limits)?);
+        return Ok(parsers::parse(parser, &bytes, content_type, &context)?);
     }
     // A large body takes its time, in which other requests want the thread.
     let content_type = content_type.to_owned();
     let parsing = tokio::task::spawn_blocking(move || {
-        let data = parsers::parse(parser, &bytes, &content_type, &limits);
+        let data = parsers::parse(parser, &bytes, &content_type, &context);
         drop(memory);
         data
     });
@@ -125,7 +120,9 @@ async fn read_body(
     let State { settings, body_memory, .. } = state;
     let memory = settings.data_upload_max_memory_size;
     let (limit, over) = match (parser, memory) {
-        (Some(Parser::Json | Parser::Form), Some(memory)) if memory < settings.max_body_size => {
+        (Some(Parser::Json | Parser::Form), Some(memory))
+            if memory < settings.max_body_size && settings.versions().bodies_are_bounded() =>
+        {
             (memory, APIException::from(ParseFailure::RequestDataTooBig))
         }
         _ => (settings.max_body_size, APIException::ContentTooLarge),

@@ -16,12 +16,11 @@ use super::metadata;
 use super::negotiation::{self, Accepted};
 use super::permissions;
 use super::renderers::{POLICY, Page, Renderer, render_json, render_yaml};
-use super::request::header_text;
 use super::view::{APIView, DirectGet, View};
 use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
-use crate::django::http::request::root_uri;
+use crate::django::http::request::{header_text, root_uri};
 use crate::django::utils::translation::Translation;
 use crate::settings::Settings;
 use crate::state::State;
@@ -191,10 +190,12 @@ impl<H: Endpoint> ViewEndpoint<H> {
             Some(query) => self.query_params(request.headers(), query)?,
         };
         let accept = header_text(request.headers(), &header::ACCEPT);
+        let parameter = self.state.settings.url_format_override.as_deref();
         negotiation::select_renderer(
             self.view.renderers,
-            query.get_last("format"),
+            parameter.and_then(|name| query.get_last(name)),
             accept.as_deref(),
+            self.state.settings.versions(),
         )
     }
 
@@ -203,8 +204,9 @@ impl<H: Endpoint> ViewEndpoint<H> {
         // The charset of the body's type is `HttpRequest.encoding`, which reads the query too.
         let content_type = headers.get(header::CONTENT_TYPE);
         let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
-        let limit = self.state.settings.data_upload_max_number_fields;
-        QueryDict::from_query_string(query.as_bytes(), content_type, limit)
+        let settings = &self.state.settings;
+        let (limit, versions) = (settings.data_upload_max_number_fields, settings.versions());
+        QueryDict::from_query_string(query.as_bytes(), content_type, limit, versions)
             .map_err(|_| APIException::SuspiciousOperation("TooManyFieldsSent"))
     }
 

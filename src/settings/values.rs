@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use regex::Regex;
 
 use super::Raw;
+use crate::versions::Version;
 
 /// A type that a setting can have.
 pub trait SettingValue: Sized {
@@ -73,11 +75,12 @@ impl SettingValue for String {
 /// `None` as in a Django settings file, in any case, or an empty text.
 impl<T: SettingValue> SettingValue for Option<T> {
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let written = text(raw)?;
-        if written.is_empty() || written.eq_ignore_ascii_case("none") {
-            return Ok(None);
+        match raw {
+            Raw::Text(text) if matches!(text.trim().to_ascii_lowercase().as_str(), "" | "none") => {
+                Ok(None)
+            }
+            _ => T::parse(raw).map(Some),
         }
-        T::parse(raw).map(Some)
     }
 
     fn print(&self) -> String {
@@ -147,6 +150,26 @@ impl SettingValue for Refusals {
     }
 }
 
+/// A list of regular expressions, as `re.search` takes them.
+impl SettingValue for Vec<Regex> {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let patterns = Vec::<String>::parse(raw)?;
+        let compiled = patterns.iter().map(|pattern| {
+            Regex::new(pattern).map_err(|error| {
+                format!(
+                    "{pattern:?} cannot be used (look-around and back references cannot): {error}"
+                )
+            })
+        });
+        compiled.collect()
+    }
+
+    fn print(&self) -> String {
+        let patterns: Vec<&str> = self.iter().map(Regex::as_str).collect();
+        patterns.join(",")
+    }
+}
+
 /// Seconds, fractions allowed.
 impl SettingValue for Duration {
     fn parse(raw: &Raw) -> Result<Self, String> {
@@ -198,31 +221,42 @@ impl SettingValue for Bind {
     }
 }
 
-/// A Django release whose behaviour is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DjangoVersion(pub u8, pub u8);
+/// A release of one of the packages beside this service, if its line is a known one.
+macro_rules! releases {
+    ($($(#[doc = $doc:literal])+ $name:ident = $known:literal;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name(pub Version);
 
-impl DjangoVersion {
-    /// The known ones.
-    pub const ALL: [(u8, u8); 6] = [(4, 2), (5, 0), (5, 1), (5, 2), (6, 0), (6, 1)];
-}
-
-impl SettingValue for DjangoVersion {
-    fn parse(raw: &Raw) -> Result<Self, String> {
-        let written = text(raw)?;
-        let mut parts = written.split('.').map(str::parse::<u8>);
-        match (parts.next(), parts.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) => match (major, minor) {
-                known if Self::ALL.contains(&known) => Ok(Self(major, minor)),
-                _ => Err("known versions are 4.2, 5.0, 5.1, 5.2, 6.0, 6.1".to_owned()),
-            },
-            _ => Err("write a version such as 6.1".to_owned()),
+        impl $name {
+            /// The known lines of releases, from the oldest.
+            pub const KNOWN: &'static str = $known;
         }
-    }
 
-    fn print(&self) -> String {
-        format!("{}.{}", self.0, self.1)
-    }
+        impl SettingValue for $name {
+            fn parse(raw: &Raw) -> Result<Self, String> {
+                let version = Version::parse(text(raw)?).ok_or("write a version such as 6.1")?;
+                let line = Version(version.0, version.1, Version::NEWEST).to_string();
+                if Self::KNOWN.split(", ").any(|known| known == line) {
+                    Ok(Self(version))
+                } else {
+                    Err(format!("known versions are {}", Self::KNOWN))
+                }
+            }
+
+            fn print(&self) -> String {
+                self.0.to_string()
+            }
+        }
+    )+};
+}
+releases! {
+    /// `django.VERSION`
+    DjangoVersion = "4.2, 5.0, 5.1, 5.2, 6.0, 6.1";
+    /// `rest_framework.VERSION`
+    DrfVersion = "3.14, 3.15, 3.16, 3.17, 3.18";
+    /// `sys.version_info`
+    PythonVersion = "3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14";
 }
 
 /// Where the database is. Neither printed nor debugged with its password.

@@ -9,6 +9,7 @@ SITE_APPS      `bare` leaves out admin, sessions, messages and the schema
 
 import json
 import os
+import re
 from urllib.parse import unquote, urlsplit
 
 from django.conf import global_settings
@@ -118,4 +119,8 @@ if ITERATIONS is not None:
         for name in ("PBKDF2PasswordHasher", "PBKDF2SHA1PasswordHasher")
     }
     PASSWORD_HASHERS = [SITE_HASHERS.get(path, path) for path in PASSWORD_HASHERS]
+# Django wants these compiled.
+DISALLOWED_USER_AGENTS = [re.compile(pattern) for pattern in OVERRIDES.pop("DISALLOWED_USER_AGENTS", [])]
+if "URL_FORMAT_OVERRIDE" in OVERRIDES:
+    REST_FRAMEWORK["URL_FORMAT_OVERRIDE"] = OVERRIDES.pop("URL_FORMAT_OVERRIDE")
 globals().update(OVERRIDES)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::django::utils::encoding::{Charset, Lookup, latin1, lookup};
 use crate::django::utils::http::{charset_of, text_of_header, unquote_url};
+use crate::versions::Versions;
 
 /// `TooManyFieldsSent`: more fields than `DATA_UPLOAD_MAX_NUMBER_FIELDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,9 @@ impl QueryDict {
         raw: &[u8],
         content_type: &[u8],
         max_num_fields: Option<usize>,
+        versions: Versions,
     ) -> Result<Self, TooManyFieldsSent> {
-        let label = charset_of(&text_of_header(content_type));
+        let label = charset_of(&text_of_header(content_type), versions);
         let charset = match label.as_deref().map(lookup) {
             Some(Lookup::Text(charset)) => charset,
             _ => Charset::Utf8,
@@ -123,7 +125,9 @@ mod tests {
     #[test]
     fn a_query_string_is_read_in_the_charset_of_the_request() {
         let latin = b"text/plain; charset=latin-1";
-        let query = |content_type| QueryDict::from_query_string(b"a=%E9", content_type, None);
+        let versions = Versions::default();
+        let query =
+            |content_type| QueryDict::from_query_string(b"a=%E9", content_type, None, versions);
         assert_eq!(query(latin).unwrap().get_last("a"), Some("é"));
         assert_eq!(query(b"".as_slice()).unwrap().get_last("a"), Some("\u{fffd}"));
     }

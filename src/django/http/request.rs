@@ -1,10 +1,11 @@
-//! `django.http.request`: the host rules, and the path as Django sees it.
+//! `django.http.request`: scheme, host and path as Django sees them.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::header::{HOST, HeaderMap, HeaderName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use poem::Request;
 
 use crate::django::utils::http::text_of_header;
 use crate::django::utils::text::strip;
@@ -42,10 +43,52 @@ const QUERY: &AsciiSet = &PATH
     .remove(b';')
     .remove(b'?');
 
-/// `HttpRequest.get_host`: whether the request is for a host that is served.
-/// `host` is the raw one.
+/// `request.META[…]`: a header as text, repeated ones joined with a comma, as WSGI does.
 #[must_use]
-pub fn is_allowed_host(host: &[u8], allowed: &[String]) -> bool {
+pub fn header_text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let mut lines = headers.get_all(name).iter().map(|value| text_of_header(value.as_bytes()));
+    let first = lines.next()?;
+    Some(lines.fold(first, |joined, line| joined + "," + &line))
+}
+
+/// `HttpRequest.scheme`: this service itself speaks plain HTTP.
+#[must_use]
+pub fn scheme(headers: &HeaderMap, settings: &Settings) -> &'static str {
+    let is_secure = settings.proxy_ssl_header().is_some_and(|(name, secure)| {
+        let told = header_text(headers, &name);
+        told.and_then(|told| told.split(',').next().map(|first| strip(first) == secure))
+            .unwrap_or(false)
+    });
+    if is_secure { "https" } else { "http" }
+}
+
+/// `HttpRequest.get_host`: the host as it was sent, if it is one that is served.
+#[must_use]
+pub fn get_host(request: &Request, settings: &Settings) -> Option<String> {
+    let local = request.local_addr().as_socket_addr().copied();
+    let host = raw_host(request.headers(), local, settings);
+    is_allowed_host(&host, &settings.allowed_hosts).then_some(host)
+}
+
+/// `_get_raw_host`. Without a `Host` header it is the address that was connected to, as WSGI's
+/// `SERVER_NAME`.
+fn raw_host(headers: &HeaderMap, local: Option<SocketAddr>, settings: &Settings) -> String {
+    let told = |is_trusted: bool, name: &'static str| {
+        let name = HeaderName::from_static(name);
+        if is_trusted { header_text(headers, &name) } else { None }
+    };
+    let forwarded = told(settings.use_x_forwarded_host, "x-forwarded-host");
+    if let Some(host) = forwarded.or_else(|| header_text(headers, &HOST)) {
+        return host;
+    }
+    let Some(local) = local else { return String::new() };
+    let port = told(settings.use_x_forwarded_port, "x-forwarded-port");
+    let port = port.unwrap_or_else(|| local.port().to_string());
+    let usual = if scheme(headers, settings) == "https" { "443" } else { "80" };
+    if port == usual { local.ip().to_string() } else { format!("{}:{port}", local.ip()) }
+}
+
+fn is_allowed_host(host: &str, allowed: &[String]) -> bool {
     let Some(domain) = split_domain_port(host) else {
         return false;
     };
@@ -55,45 +98,16 @@ pub fn is_allowed_host(host: &[u8], allowed: &[String]) -> bool {
     allowed.iter().any(|pattern| pattern == "*" || is_same_domain(&domain, pattern))
 }
 
-/// `HttpRequest._get_raw_host`: what the client, or the proxy in front, calls the host.
-///
-/// Without any such header it is the address that was connected to, as WSGI's `SERVER_NAME`.
-#[must_use]
-pub fn raw_host(headers: &HeaderMap, local: Option<SocketAddr>, settings: &Settings) -> Vec<u8> {
-    let forwarded = headers.get_all("x-forwarded-host").iter();
-    let forwarded = forwarded.filter(|_| settings.use_x_forwarded_host);
-    let forwarded: Vec<&[u8]> = forwarded.map(HeaderValue::as_bytes).collect();
-    if !forwarded.is_empty() {
-        // WSGI joins repeated headers with a comma, which no host can have.
-        return forwarded.join(&b',');
-    }
-    match headers.get(header::HOST) {
-        Some(host) => host.as_bytes().to_vec(),
-        None => local.map(|address| address.to_string()).unwrap_or_default().into_bytes(),
-    }
-}
-
-/// `HttpRequest.is_secure`. This service itself speaks plain HTTP; a proxy may tell of https.
-#[must_use]
-pub fn is_secure(headers: &HeaderMap, settings: &Settings) -> bool {
-    settings.proxy_ssl_header().is_some_and(|(name, secure)| {
-        let told = headers.get(name).map(|value| text_of_header(value.as_bytes()));
-        told.is_some_and(|told| told.split(',').next().map(strip) == Some(secure))
-    })
-}
-
 /// `HttpRequest.build_absolute_uri("/")` without its slash: where a client finds this service.
-/// The host has passed `is_allowed_host`.
+/// The host has passed `get_host`.
 #[must_use]
 pub fn root_uri(headers: &HeaderMap, local: Option<SocketAddr>, settings: &Settings) -> String {
-    let scheme = if is_secure(headers, settings) { "https" } else { "http" };
-    let host = raw_host(headers, local, settings);
-    format!("{scheme}://{}", String::from_utf8_lossy(&host))
+    format!("{}://{}", scheme(headers, settings), raw_host(headers, local, settings))
 }
 
 /// `split_domain_port`: the domain in lower case without its last dot, if the whole is valid.
-fn split_domain_port(host: &[u8]) -> Option<String> {
-    let host = str::from_utf8(host).ok()?.to_ascii_lowercase();
+fn split_domain_port(host: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
     let (domain, port) = match host.strip_prefix('[') {
         Some(inner) => {
             let (address, port) = inner.split_once(']')?;
@@ -126,19 +140,38 @@ fn is_same_domain(host: &str, pattern: &str) -> bool {
     }
 }
 
-/// `HttpRequest.path_info`: the path with its percent escapes decoded.
+/// `HttpRequest.path_info`: the path with its percent escapes decoded, but for those of bytes that
+/// are no UTF-8 (`repercent_broken_unicode`).
 #[must_use]
 pub fn path_info(raw: &str) -> Cow<'_, str> {
-    percent_decode_str(raw).decode_utf8_lossy()
+    let bytes: Cow<'_, [u8]> = percent_decode_str(raw).into();
+    if let Cow::Borrowed(_) = bytes {
+        return Cow::Borrowed(if raw.is_empty() { "/" } else { raw });
+    }
+    let mut path = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        path.push_str(chunk.valid());
+        path.extend(percent_encode(chunk.invalid(), NON_ALPHANUMERIC));
+    }
+    Cow::Owned(path)
 }
 
-/// `HttpRequest.get_full_path(force_append_slash=True)` of a decoded path and a raw query.
+/// `HttpRequest.path`: what stands before the paths of this site, and a decoded path.
 #[must_use]
-pub fn full_path_with_slash(path: &str, query: Option<&str>) -> String {
+pub fn full_path_info(path_info: &str, settings: &Settings) -> String {
+    let script_name = settings.force_script_name.as_deref().unwrap_or_default();
+    let (script_name, path) = (script_name.trim_end_matches('/'), path_info.replacen('/', "", 1));
+    format!("{script_name}/{path}")
+}
+
+/// `HttpRequest.get_full_path` of a decoded path and a raw query, with one more slash or without.
+#[must_use]
+pub fn get_full_path(path: &str, query: Option<&str>, append_slash: bool) -> String {
     let path = percent_encode(path.as_bytes(), PATH);
+    let slash = if append_slash { "/" } else { "" };
     match query {
-        None | Some("") => format!("{path}/"),
-        Some(query) => format!("{path}/?{}", percent_encode(query.as_bytes(), QUERY)),
+        None | Some("") => format!("{path}{slash}"),
+        Some(query) => format!("{path}{slash}?{}", percent_encode(query.as_bytes(), QUERY)),
     }
 }
 
@@ -148,7 +181,7 @@ mod tests {
 
     fn allowed(host: &str, patterns: &[&str]) -> bool {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        is_allowed_host(host.as_bytes(), &patterns)
+        is_allowed_host(host, &patterns)
     }
 
     #[test]
@@ -188,7 +221,7 @@ mod tests {
     fn without_a_host_header_the_local_address_counts() {
         let local = Some("127.0.0.1:8000".parse().unwrap());
         let settings = Settings::defaults().unwrap();
-        assert_eq!(raw_host(&HeaderMap::new(), local, &settings), b"127.0.0.1:8000");
+        assert_eq!(raw_host(&HeaderMap::new(), local, &settings), "127.0.0.1:8000");
         assert_eq!(root_uri(&HeaderMap::new(), local, &settings), "http://127.0.0.1:8000");
     }
 
@@ -207,11 +240,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_utf8_stays_escaped() {
+        assert_eq!(path_info("/%73ecret/%C3%A9"), "/secret/é");
+        assert_eq!(path_info("/%ffa%e2%82/%C3%28"), "/%FFa%E2%82/%C3(");
+        assert_eq!(path_info("/secret"), "/secret");
+    }
+
+    #[test]
     fn a_redirect_keeps_the_query_and_escapes_what_a_uri_cannot_hold() {
-        assert_eq!(full_path_with_slash("/secret", None), "/secret/");
-        assert_eq!(full_path_with_slash("/secret", Some("")), "/secret/");
+        assert_eq!(get_full_path("/secret", None, true), "/secret/");
+        assert_eq!(get_full_path("/secret", Some(""), true), "/secret/");
+        assert_eq!(get_full_path("/secret", Some("a"), false), "/secret?a");
         assert_eq!(
-            full_path_with_slash("/secret", Some("a=\"<>&b=%41\\")),
+            get_full_path("/secret", Some("a=\"<>&b=%41\\"), true),
             "/secret/?a=%22%3C%3E&b=%41%5C"
         );
     }

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::encoding::{Charset, Lookup, latin1, lookup};
 use super::text::strip;
+use crate::versions::Versions;
 
 /// `MAX_HEADER_LENGTH`, in characters.
 const MAX_HEADER_LENGTH: usize = 10_000;
@@ -49,23 +50,74 @@ impl Parameters {
 
 /// `parse_header_parameters`: the lower-cased value of a Content-Type like header, and its
 /// parameters.
-pub fn parse_header_parameters(line: &str) -> Result<(String, Parameters), InvalidHeader> {
-    if line.chars().count() > MAX_HEADER_LENGTH {
+pub fn parse_header_parameters(
+    line: &str,
+    versions: Versions,
+) -> Result<(String, Parameters), InvalidHeader> {
+    if versions.header_parameters_are_bounded() && line.chars().count() > MAX_HEADER_LENGTH {
         return Err(InvalidHeader);
     }
     if !line.contains(';') {
         return Ok((strip(line).to_lowercase(), Parameters::default()));
+    }
+    if !versions.header_parameters_are_pythons() {
+        return parse_by_django(line);
     }
     let mut pieces = split_parameters(line).into_iter().map(name_and_value);
     let key = pieces.next().unwrap_or_default().0.to_lowercase();
     Ok((key, decode_params(pieces)?))
 }
 
+/// `parse_header_parameters` up to Django 5.1: RFC 2231 in one piece only.
+fn parse_by_django(line: &str) -> Result<(String, Parameters), InvalidHeader> {
+    let mut pieces = split_parameters(line).into_iter().map(strip);
+    let key = pieces.next().unwrap_or_default().to_lowercase();
+    let mut parameters = Parameters::default();
+    for piece in pieces {
+        let Some((name, value)) = piece.split_once('=') else { continue };
+        let (name, value) = (strip(name).to_lowercase(), strip(value));
+        let mut value = match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+            Some(inner) => inner.replace("\\\\", "\\").replace("\\\"", "\""),
+            None => value.to_owned(),
+        };
+        let plain = name.strip_suffix('*');
+        if plain.is_some() && piece.matches('\'').count() == 2 {
+            value = decoded_by_django(&value)?;
+        }
+        parameters.insert(plain.unwrap_or(&name).to_owned(), value);
+    }
+    Ok((key, parameters))
+}
+
+/// `charset'language'text`, with escapes in the text.
+fn decoded_by_django(value: &str) -> Result<String, InvalidHeader> {
+    let mut fields = value.splitn(3, '\'');
+    let (Some(charset), Some(_), Some(text)) = (fields.next(), fields.next(), fields.next()) else {
+        return Err(InvalidHeader);
+    };
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
+    match lookup(charset) {
+        Lookup::Text(charset) => Ok(unquote_url(text, charset)),
+        _ => Err(InvalidHeader),
+    }
+}
+
 /// The `charset` that a Content-Type names, as the client wrote it.
 #[must_use]
-pub fn charset_of(content_type: &str) -> Option<String> {
-    let (_, parameters) = parse_header_parameters(content_type).ok()?;
+pub fn charset_of(content_type: &str, versions: Versions) -> Option<String> {
+    let (_, parameters) = parse_header_parameters(content_type, versions).ok()?;
     parameters.get("charset").map(ToOwned::to_owned)
+}
+
+/// `escape_leading_slashes`: two slashes at the beginning would name a host.
+#[must_use]
+pub fn escape_leading_slashes(url: String) -> String {
+    match url.strip_prefix("//") {
+        Some(rest) => format!("/%2F{rest}"),
+        None => url,
+    }
 }
 
 /// A raw header as WSGI hands it to Django: latin-1, so that each byte is one character.
@@ -203,7 +255,7 @@ fn collapse_rfc2231_value(value: &str) -> Result<String, InvalidHeader> {
         Lookup::Text(charset) => {
             Ok(charset.decode_replacing(&raw_unicode_escape(text)).into_owned())
         }
-        Lookup::Unsupported => Ok(unquote(text)),
+        Lookup::Binary(_) | Lookup::Unsupported => Ok(unquote(text)),
         Lookup::Unknown => Err(InvalidHeader),
     }
 }
@@ -256,13 +308,14 @@ mod tests {
     use super::*;
 
     fn parameter(line: &str, name: &str) -> Option<String> {
-        let (_, parameters) = parse_header_parameters(line).unwrap();
+        let (_, parameters) = parse_header_parameters(line, Versions::default()).unwrap();
         parameters.get(name).map(ToOwned::to_owned)
     }
 
     #[test]
     fn value_and_names_are_lower_cased_and_values_are_not() {
-        let (key, parameters) = parse_header_parameters(" Text/HTML ; Charset = UTF-8 ").unwrap();
+        let line = " Text/HTML ; Charset = UTF-8 ";
+        let (key, parameters) = parse_header_parameters(line, Versions::default()).unwrap();
         assert_eq!(key, "text/html");
         assert_eq!(parameters.iter().collect::<Vec<_>>(), [("charset", "UTF-8")]);
     }
@@ -289,9 +342,31 @@ mod tests {
     #[test]
     fn headers_that_django_cannot_read_are_invalid() {
         for line in ["a; charset*=bogus''utf-8", "a; b*=x; b*0=y"] {
-            assert_eq!(parse_header_parameters(line), Err(InvalidHeader), "{line}");
+            let parsed = parse_header_parameters(line, Versions::default());
+            assert_eq!(parsed, Err(InvalidHeader), "{line}");
         }
-        assert_eq!(parse_header_parameters(&"a".repeat(10_001)), Err(InvalidHeader));
+        let long = "a".repeat(10_001);
+        assert_eq!(parse_header_parameters(&long, Versions::default()), Err(InvalidHeader));
+    }
+
+    #[test]
+    fn up_to_django_5_1_a_parameter_is_one_piece() {
+        let django = crate::versions::Version(5, 1, 0);
+        let versions = Versions { django, ..Versions::default() };
+        let parsed = |line: &str| parse_header_parameters(line, versions);
+        let parameter = |line, name| parsed(line).unwrap().1.get(name).map(ToOwned::to_owned);
+        assert_eq!(parsed("A/b=c; x").unwrap().0, "a/b=c");
+        assert_eq!(parameter("a; x; y", "x"), None);
+        assert_eq!(parameter("a; f*=utf-8''%C3%A9", "f").as_deref(), Some("é"));
+        assert_eq!(parameter("a; f*=utf-8''%C3%A9; f=x", "f").as_deref(), Some("x"));
+        assert_eq!(parameter("a; f*=bogus''utf-8", "f").as_deref(), Some("utf-8"));
+        assert_eq!(parameter("a; f*=plain'", "f").as_deref(), Some("plain'"));
+        assert_eq!(parameter(r#"a; f="x;\"y""#, "f").as_deref(), Some(r#"x;"y"#));
+        assert_eq!(parameter("a; f*0=x; f*1=y", "f"), None);
+        for line in ["a; f*=bogus''%41", "a; f'*=b'c", "a; f*=''%41"] {
+            assert_eq!(parsed(line), Err(InvalidHeader), "{line}");
+        }
+        assert_eq!(parsed(&"a".repeat(10_001)).unwrap().1, Parameters::default());
     }
 
     #[test]

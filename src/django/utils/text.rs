@@ -1,4 +1,4 @@
-//! Python's `str.strip` and `str.isspace`, where `django.utils` and DRF's fields use them.
+//! Python's `strip` and `isspace`, where `django.utils` and DRF's fields use them.
 
 /// `str.isspace` of one character. Unlike Unicode's `White_Space` it includes U+001C to U+001F.
 #[must_use]
@@ -10,6 +10,12 @@ pub fn is_space(c: char) -> bool {
 #[must_use]
 pub fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
+}
+
+/// `bytes.isspace` of one byte
+#[must_use]
+pub fn is_bytes_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 #[cfg(test)]

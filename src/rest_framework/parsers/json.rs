@@ -1,7 +1,8 @@
 //! `rest_framework.parsers.JSONParser`: Python's `json.loads`, with its error texts and positions.
 
-use super::{Data, Object, ParseFailure, PyStr, Value};
+use super::{Data, Object, ParseFailure, ParserContext, PyStr, Value};
 use crate::django::utils::encoding::Charset;
+use crate::versions::Versions;
 
 /// Deeper arrays and objects are refused. Python's own bound depends on its version and on the
 /// stack below (994 levels in 3.11, about 1450 under gunicorn in 3.12), and beyond it Django
@@ -12,16 +13,21 @@ const MAX_DEPTH: usize = 1000;
 const MAX_INT_DIGITS: usize = 4300;
 
 /// `JSONParser.parse`
-pub(super) fn parse(body: &[u8], charset: Charset) -> Result<Data, ParseFailure> {
-    let text = charset.read_stream(body);
-    let value = text.and_then(|text| loads(&text));
+pub(super) fn parse(
+    body: &[u8],
+    charset: Charset,
+    context: &ParserContext,
+) -> Result<Data, ParseFailure> {
+    let text = charset.read_stream(body, context.versions);
+    let value = text.and_then(|text| loads(&text, context));
     let error = |text| ParseFailure::Parse(format!("JSON parse error - {text}"));
     value.map(Data::Json).map_err(error)
 }
 
-/// `json.loads(text, parse_constant=strict_constant)`; `Err` is the text of the `ValueError`.
-pub fn loads(text: &str) -> Result<Value, String> {
-    let mut scanner = Scanner::new(text);
+/// `json.loads(text, parse_constant=strict_constant)`; `Err` is the text of the `ValueError`. Of the
+/// outermost object only the members are kept that a field of the view is named after.
+pub fn loads(text: &str, context: &ParserContext) -> Result<Value, String> {
+    let mut scanner = Scanner::new(text, context);
     if text.starts_with('\u{feff}') {
         return scanner.error("Unexpected UTF-8 BOM (decode using utf-8-sig)", 0);
     }
@@ -50,11 +56,13 @@ struct Scanner<'a> {
     /// The items of the outermost object, the key of its next item.
     items: Object,
     key: PyStr,
+    context: &'a ParserContext,
 }
 
 impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, context: &'a ParserContext) -> Self {
         Self {
+            context,
             text,
             position: 0,
             open: Vec::new(),
@@ -142,28 +150,35 @@ impl<'a> Scanner<'a> {
         if self.take(b']') {
             return Ok(Some(self.leave_array()));
         }
-        self.comma()?;
+        self.comma(b']', "array")?;
         Ok(None)
     }
 
     fn after_member(&mut self, value: Value) -> Result<Option<Value>, String> {
         if self.open.len() == 1 {
-            self.items.insert(std::mem::take(&mut self.key), value);
+            let key = std::mem::take(&mut self.key);
+            if self.context.fields.contains(&key.text.as_str()) {
+                self.items.insert(key, value);
+            }
         }
         self.skip_whitespace();
         if self.take(b'}') {
             return Ok(Some(self.leave_object()));
         }
-        self.comma()?;
+        self.comma(b'}', "object")?;
         self.member_name()?;
         Ok(None)
     }
 
-    fn comma(&mut self) -> Result<(), String> {
+    fn comma(&mut self, end: u8, container: &str) -> Result<(), String> {
+        let comma = self.position;
         if !self.take(b',') {
-            return self.error("Expecting ',' delimiter", self.position);
+            return self.error("Expecting ',' delimiter", comma);
         }
         self.skip_whitespace();
+        if self.context.versions.json_names_trailing_commas() && self.peek() == Some(end) {
+            return self.error(&format!("Illegal trailing comma before end of {container}"), comma);
+        }
         Ok(())
     }
 
@@ -221,7 +236,7 @@ impl<'a> Scanner<'a> {
         if length > integer {
             return Ok(Value::Float(number.parse().unwrap_or(f64::INFINITY)));
         }
-        int(number)
+        int(number, self.context.versions)
     }
 
     /// `scanstring`: begins at the opening quote.
@@ -349,11 +364,12 @@ fn digits_length(bytes: &[u8]) -> usize {
 }
 
 /// `int(number)`
-fn int(number: &str) -> Result<Value, String> {
+fn int(number: &str, versions: Versions) -> Result<Value, String> {
     let digits = number.trim_start_matches('-').len();
     if digits > MAX_INT_DIGITS {
+        let unit = if versions.int_limit_is_of_digits() { " digits" } else { "" };
         return Err(format!(
-            "Exceeds the limit ({MAX_INT_DIGITS} digits) for integer string conversion: value has \
+            "Exceeds the limit ({MAX_INT_DIGITS}{unit}) for integer string conversion: value has \
              {digits} digits; use sys.set_int_max_str_digits() to increase the limit"
         ));
     }
@@ -363,6 +379,39 @@ fn int(number: &str) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::versions::Version;
+
+    fn loads_under(text: &str, python: &str) -> Result<Value, String> {
+        let python = Version::parse(python).unwrap();
+        let versions = Versions { python, ..Versions::default() };
+        let context = ParserContext { versions, fields: vec!["a"], ..ParserContext::default() };
+        super::loads(text, &context)
+    }
+
+    fn loads(text: &str) -> Result<Value, String> {
+        loads_under(text, "3.12")
+    }
+
+    #[test]
+    fn releases_of_python_word_their_errors_differently() {
+        let error = |text: &str, python| loads_under(text, python).unwrap_err();
+        assert_eq!(
+            error("{\"a\":1 , }", "3.13"),
+            "Illegal trailing comma before end of object: line 1 column 8 (char 7)"
+        );
+        assert_eq!(
+            error("[1,\n]", "3.14"),
+            "Illegal trailing comma before end of array: line 1 column 3 (char 2)"
+        );
+        assert_eq!(error("[1,,]", "3.13"), "Expecting value: line 1 column 4 (char 3)");
+        assert!(error(&"9".repeat(4301), "3.10").starts_with("Exceeds the limit (4300) for"));
+    }
+
+    #[test]
+    fn only_what_a_field_is_named_after_is_kept() {
+        let Ok(Value::Object(object)) = loads("{\"a\":1,\"b\":2}") else { panic!("no object") };
+        assert_eq!((object.get("a"), object.get("b")), (Some(&Value::Int("1".to_owned())), None));
+    }
 
     fn error_of(text: &str) -> String {
         loads(text).unwrap_err()

@@ -8,6 +8,7 @@ pub mod value;
 use crate::django::utils::encoding::{Charset, Lookup, lookup};
 use crate::django::utils::http::{charset_of, text_of_header};
 use crate::rest_framework::utils::mediatypes::MediaType;
+use crate::versions::Versions;
 
 pub use crate::django::http::multipartparser::Limits;
 pub use value::{Data, Object, PyStr, Value};
@@ -38,6 +39,17 @@ impl Parser {
     }
 }
 
+/// `parser_context`: what a parser knows beside the request.
+#[derive(Clone, Debug, Default)]
+pub struct ParserContext {
+    /// The settings `DATA_UPLOAD_…`.
+    pub limits: Limits,
+    /// The releases beside this service.
+    pub versions: Versions,
+    /// The names that the view's serializer reads; nothing else need be kept.
+    pub fields: Vec<&'static str>,
+}
+
 /// Why there is no `request.data`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParseFailure {
@@ -55,12 +67,14 @@ pub enum ParseFailure {
 /// matches, wildcards included; `None` is a 415. `content_type` is the header read as latin-1
 /// (`django::utils::http::text_of_header`), or empty where there is none.
 #[must_use]
-pub fn select_parser(parsers: &[Parser], content_type: &str) -> Option<Parser> {
-    if content_type.chars().count() > MAX_MEDIA_TYPE_LENGTH {
+pub fn select_parser(parsers: &[Parser], content_type: &str, versions: Versions) -> Option<Parser> {
+    let is_bounded = versions.media_types_are_bounded();
+    if is_bounded && content_type.chars().count() > MAX_MEDIA_TYPE_LENGTH {
         return None;
     }
-    let wanted = MediaType::parse(content_type);
-    let matches = |parser: &Parser| MediaType::parse(parser.media_type()).matches(&wanted);
+    let parse = |text| MediaType::parse(text, versions);
+    let wanted = parse(content_type);
+    let matches = |parser: &Parser| parse(parser.media_type()).matches(&wanted);
     parsers.iter().copied().find(matches)
 }
 
@@ -70,31 +84,32 @@ pub fn parse(
     parser: Parser,
     body: &[u8],
     content_type: &[u8],
-    limits: &Limits,
+    context: &ParserContext,
 ) -> Result<Data, ParseFailure> {
+    let ParserContext { limits, versions, .. } = context;
     // `request.body`, which a multipart body does not pass: its fields are counted one by one.
-    let in_memory = parser != Parser::MultiPart;
+    let in_memory = parser != Parser::MultiPart && versions.bodies_are_bounded();
     if in_memory && limits.max_memory_size.is_some_and(|most| body.len() > most) {
         return Err(ParseFailure::RequestDataTooBig);
     }
     let content_type = text_of_header(content_type);
-    let charset = get_encoding(&content_type)?;
+    let charset = get_encoding(&content_type, *versions)?;
     match parser {
         Parser::Form => form::parse(body, charset, limits.number_fields),
-        Parser::MultiPart => multipart::parse(body, &content_type, charset, limits),
-        Parser::Json => json::parse(body, charset),
+        Parser::MultiPart => multipart::parse(body, &content_type, charset, context),
+        Parser::Json => json::parse(body, charset, context),
     }
 }
 
 /// `get_encoding`: the charset of the Content-Type, UTF-8 where it names none that Python knows.
-fn get_encoding(content_type: &str) -> Result<Charset, ParseFailure> {
-    let Some(label) = charset_of(content_type) else {
+fn get_encoding(content_type: &str, versions: Versions) -> Result<Charset, ParseFailure> {
+    let Some(label) = charset_of(content_type, versions) else {
         return Ok(Charset::Utf8);
     };
     match lookup(&label) {
         Lookup::Text(charset) => Ok(charset),
         Lookup::Unknown => Ok(Charset::Utf8),
-        Lookup::Unsupported => Err(ParseFailure::Parse(format!(
+        Lookup::Binary(_) | Lookup::Unsupported => Err(ParseFailure::Parse(format!(
             "Unsupported charset \"{label}\" in request Content-Type header."
         ))),
     }
@@ -107,7 +122,12 @@ mod tests {
     const ALL: [Parser; 3] = [Parser::Form, Parser::MultiPart, Parser::Json];
 
     fn json(content_type: &str, body: &[u8]) -> Result<Data, ParseFailure> {
-        parse(Parser::Json, body, content_type.as_bytes(), &Limits::default())
+        let context = ParserContext { fields: vec!["a"], ..ParserContext::default() };
+        parse(Parser::Json, body, content_type.as_bytes(), &context)
+    }
+
+    fn selected(content_type: &str) -> Option<Parser> {
+        select_parser(&ALL, content_type, Versions::default())
     }
 
     fn failure(text: &str) -> Result<Data, ParseFailure> {
@@ -117,11 +137,11 @@ mod tests {
     #[test]
     fn the_first_parser_that_a_wildcard_matches_is_taken() {
         for content_type in ["*/*", "application/*", "APPLICATION/x-www-form-urlencoded;a=b"] {
-            assert_eq!(select_parser(&ALL, content_type), Some(Parser::Form), "{content_type}");
+            assert_eq!(selected(content_type), Some(Parser::Form), "{content_type}");
         }
-        assert_eq!(select_parser(&ALL, "multipart/*; boundary=x"), Some(Parser::MultiPart));
-        assert_eq!(select_parser(&ALL, "*/json"), Some(Parser::Json));
-        assert_eq!(select_parser(&ALL, "application/json; anything"), Some(Parser::Json));
+        assert_eq!(selected("multipart/*; boundary=x"), Some(Parser::MultiPart));
+        assert_eq!(selected("*/json"), Some(Parser::Json));
+        assert_eq!(selected("application/json; anything"), Some(Parser::Json));
     }
 
     #[test]
@@ -129,11 +149,11 @@ mod tests {
         let others =
             ["", "json", "text/json", "application/json,text/plain", "application/vnd.api+json"];
         for content_type in others {
-            assert_eq!(select_parser(&ALL, content_type), None, "{content_type}");
+            assert_eq!(selected(content_type), None, "{content_type}");
         }
         let of_length = |length| format!("{:é<length$}", "application/json;");
-        assert_eq!(select_parser(&ALL, &of_length(256)), Some(Parser::Json));
-        assert_eq!(select_parser(&ALL, &of_length(257)), None);
+        assert_eq!(selected(&of_length(256)), Some(Parser::Json));
+        assert_eq!(selected(&of_length(257)), None);
     }
 
     #[test]
@@ -162,8 +182,9 @@ mod tests {
     #[test]
     fn a_body_over_the_memory_limit_is_too_big_but_for_multipart() {
         let limits = Limits { max_memory_size: Some(2), ..Limits::default() };
+        let context = ParserContext { limits, ..ParserContext::default() };
         let outcome =
-            |parser, body: &[u8]| parse(parser, body, b"multipart/x; boundary=b", &limits);
+            |parser, body: &[u8]| parse(parser, body, b"multipart/x; boundary=b", &context);
         assert_eq!(outcome(Parser::Json, b"[ ]"), Err(ParseFailure::RequestDataTooBig));
         assert_eq!(outcome(Parser::Form, b"a=b"), Err(ParseFailure::RequestDataTooBig));
         assert!(outcome(Parser::Json, b"[]").is_ok());
@@ -174,7 +195,8 @@ mod tests {
     fn a_file_wins_over_a_field_of_its_name() {
         let body = b"--b\r\nContent-Disposition: form-data; name=a; filename=f\r\n\r\n\r\n\
             --b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--";
-        let data = parse(Parser::MultiPart, body, b"multipart/x; boundary=b", &Limits::default());
+        let context = ParserContext::default();
+        let data = parse(Parser::MultiPart, body, b"multipart/x; boundary=b", &context);
         assert_eq!(data.unwrap().get("a").as_deref(), Some(&Value::File("f".to_owned())));
     }
 }

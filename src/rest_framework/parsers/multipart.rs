@@ -1,6 +1,6 @@
 //! `rest_framework.parsers.MultiPartParser`: `multipart/form-data`.
 
-use super::{Data, Limits, ParseFailure};
+use super::{Data, ParseFailure, ParserContext};
 use crate::django::http::multipartparser::{MultiPartError, MultiPartParser};
 use crate::django::utils::encoding::Charset;
 
@@ -9,9 +9,9 @@ pub(super) fn parse(
     body: &[u8],
     content_type: &str,
     charset: Charset,
-    limits: &Limits,
+    context: &ParserContext,
 ) -> Result<Data, ParseFailure> {
-    let parser = MultiPartParser::new(content_type, charset, limits)?;
+    let parser = MultiPartParser::new(content_type, charset, &context.limits, context.versions)?;
     let (fields, files) = parser.parse(body)?;
     Ok(Data::Form(fields, files))
 }

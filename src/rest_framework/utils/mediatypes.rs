@@ -1,6 +1,7 @@
 //! `rest_framework.utils.mediatypes._MediaType`: media types and how they match.
 
 use crate::django::utils::http::{Parameters, parse_header_parameters};
+use crate::versions::Versions;
 
 /// A media type or a range of them, such as `application/json; indent=4`, `text/*`, `*/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub struct MediaType {
 impl MediaType {
     /// Reads any text. What Django cannot read becomes the empty type, which matches nothing.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
-        let (full_type, params) = parse_header_parameters(text).unwrap_or_default();
+    pub fn parse(text: &str, versions: Versions) -> Self {
+        let (full_type, params) = parse_header_parameters(text, versions).unwrap_or_default();
         let (main_type, sub_type) = full_type.split_once('/').unwrap_or((&full_type, ""));
         Self { main_type: main_type.to_owned(), sub_type: sub_type.to_owned(), params }
     }
@@ -76,8 +77,12 @@ fn wildcard_eq(a: &str, b: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> MediaType {
+        MediaType::parse(text, Versions::default())
+    }
+
     fn matches(own: &str, other: &str) -> bool {
-        MediaType::parse(own).matches(&MediaType::parse(other))
+        parse(own).matches(&parse(other))
     }
 
     #[test]
@@ -114,7 +119,7 @@ mod tests {
             ("text/html; q=1; a=b", 3),
         ];
         for (text, precedence) in cases {
-            assert_eq!(MediaType::parse(text).precedence(), precedence, "{text}");
+            assert_eq!(parse(text).precedence(), precedence, "{text}");
         }
     }
 }

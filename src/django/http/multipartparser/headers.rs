@@ -5,6 +5,7 @@ use super::stream::Part;
 use crate::django::utils::html::unescape;
 use crate::django::utils::http::{Parameters, parse_header_parameters};
 use crate::django::utils::text::strip;
+use crate::versions::Versions;
 
 /// `MAX_TOTAL_HEADER_SIZE`: so many bytes of a part are searched for the end of its headers.
 const MAX_TOTAL_HEADER_SIZE: usize = 1024;
@@ -18,10 +19,13 @@ pub(super) struct PartHeaders {
 
 impl PartHeaders {
     /// `parse_boundary_stream`; a part without the end of headers has none.
-    pub(super) fn read(part: &mut Part<'_, '_>) -> Result<Self, MultiPartError> {
+    pub(super) fn read(
+        part: &mut Part<'_, '_>,
+        versions: Versions,
+    ) -> Result<Self, MultiPartError> {
         let chunk = part.read(MAX_TOTAL_HEADER_SIZE);
         let Some(end) = chunk.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
-            if chunk.len() < MAX_TOTAL_HEADER_SIZE {
+            if chunk.len() < MAX_TOTAL_HEADER_SIZE || !versions.long_part_headers_are_refused() {
                 return Ok(Self::default());
             }
             return parser_error("Request max total header size exceeded.");
@@ -32,22 +36,20 @@ impl PartHeaders {
         while !rest.is_empty() {
             let line_end = rest.windows(2).position(|bytes| bytes == b"\r\n");
             let (line, tail) = rest.split_at(line_end.unwrap_or(rest.len()));
-            headers.read_line(line);
+            headers.read_line(line, versions);
             rest = tail.strip_prefix(b"\r\n").unwrap_or_default();
         }
         Ok(headers)
     }
 
     /// A line that cannot be read is no header; of a repeated header the last counts.
-    pub(super) fn read_line(&mut self, line: &[u8]) {
-        let line = str::from_utf8(line).ok().and_then(|line| line.split_once(':'));
-        let Some((name, value)) = line else {
+    pub(super) fn read_line(&mut self, line: &[u8], versions: Versions) {
+        let Some((name, value, parameters)) =
+            str::from_utf8(line).ok().and_then(|line| split_line(line, versions))
+        else {
             return;
         };
-        let Ok((value, parameters)) = parse_header_parameters(value.trim_start_matches(' ')) else {
-            return;
-        };
-        match name.to_lowercase().trim_end_matches(' ') {
+        match name.as_str() {
             "content-disposition" => self.disposition = Some(parameters),
             "content-transfer-encoding" => self.transfer_encoding = Some(value),
             _ => {}
@@ -66,6 +68,19 @@ impl PartHeaders {
     pub(super) fn is_base64(&self) -> bool {
         self.transfer_encoding.as_deref().is_some_and(|value| strip(value) == "base64")
     }
+}
+
+/// Name in lower case, value and parameters.
+fn split_line(line: &str, versions: Versions) -> Option<(String, String, Parameters)> {
+    let parse = |text| parse_header_parameters(text, versions).ok();
+    if versions.part_headers_are_split_first() {
+        let (name, value) = line.split_once(':')?;
+        let (value, parameters) = parse(value.trim_start_matches(' '))?;
+        return Some((name.to_lowercase().trim_end_matches(' ').to_owned(), value, parameters));
+    }
+    let (whole, parameters) = parse(line)?;
+    let (name, value) = whole.split_once(':')?;
+    Some((name.to_owned(), value.to_owned(), parameters))
 }
 
 /// `sanitize_file_name`; `None` for a name that is none.

@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
+use super::base64::FileCheck;
 use super::error::{MultiPartError, parser_error};
+use crate::django::utils::text::is_bytes_space;
 
 /// `FileUploadHandler.chunk_size`
 const CHUNK_SIZE: usize = 64 * 1024;
@@ -146,48 +144,24 @@ impl<'s, 'b> Part<'s, 'b> {
         self.unread.start -= bytes;
     }
 
-    /// Reads a file to its end. Base64 is decoded chunk by chunk in whole quads, only to see whether it can be.
-    pub(super) fn exhaust_file(&mut self, base64: bool) -> Result<(), MultiPartError> {
-        let mut pending: Vec<u8> = Vec::new();
+    /// Reads a file to its end; base64 only to see whether it can be decoded.
+    pub(super) fn exhaust_file(&mut self, base64: Option<FileCheck>) -> Result<(), MultiPartError> {
+        let mut check = base64;
         while !self.unread.is_empty() || self.fetch() {
             let chunk = self.read(self.unread.len());
-            if base64 {
-                pending.extend(chunk.iter().filter(|byte| !is_bytes_space(**byte)));
-                let rest = pending.split_off(pending.len() / 4 * 4);
-                if !pending.is_empty() && b64decode(&pending).is_none() {
-                    return parser_error("Could not decode base64 data.");
-                }
-                pending = rest;
+            if check.as_mut().is_some_and(|check| !check.take(chunk)) {
+                return parser_error("Could not decode base64 data.");
             }
         }
-        if pending.is_empty() { Ok(()) } else { parser_error("Could not decode base64 data.") }
+        if check.is_none_or(|mut check| check.finish()) {
+            Ok(())
+        } else {
+            parser_error("Could not decode base64 data.")
+        }
     }
 }
 
 /// `bytes.strip`
 pub(super) fn strip_bytes(text: &str) -> &str {
     text.trim_matches(|c| u8::try_from(c).is_ok_and(is_bytes_space))
-}
-
-/// `bytes.isspace` of one byte
-pub(super) fn is_bytes_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
-}
-
-/// `base64.b64decode(data, validate=True)`. Python wants exact padding only where some is needed:
-/// after a whole quad any number of `=` is fine.
-pub(super) fn b64decode(data: &[u8]) -> Option<Vec<u8>> {
-    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone);
-    let digits = data.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-    let (digits, padding) = data.split_at_checked(digits)?;
-    let padded = match digits.len() % 4 {
-        0 => padding.is_empty() || !digits.is_empty(),
-        2 => padding.len() == 2,
-        3 => padding.len() == 1,
-        _ => false,
-    };
-    let engine = GeneralPurpose::new(&STANDARD, CONFIG);
-    if padded { engine.decode(digits).ok() } else { None }
 }
