@@ -49,7 +49,13 @@ MESSAGES = (
 SERVED = (
     "ALLOWED_HOSTS",
     "APPEND_SLASH",
+    "PREPEND_WWW",
+    "FORCE_SCRIPT_NAME",
     "USE_X_FORWARDED_HOST",
+    "USE_X_FORWARDED_PORT",
+    "SECURE_SSL_REDIRECT",
+    "SECURE_SSL_HOST",
+    "SECURE_REDIRECT_EXEMPT",
     "SECURE_PROXY_SSL_HEADER",
     "SECURE_HSTS_SECONDS",
     "SECURE_HSTS_INCLUDE_SUBDOMAINS",
@@ -67,11 +73,6 @@ SERVED = (
 )
 # Settings that change answers and that the service has not: only Django's default will do.
 UNSERVED = (
-    "PREPEND_WWW",
-    "SECURE_SSL_REDIRECT",
-    "USE_X_FORWARDED_PORT",
-    "FORCE_SCRIPT_NAME",
-    "DISALLOWED_USER_AGENTS",
     "DEFAULT_CHARSET",
     "FILE_UPLOAD_HANDLERS",
 )
@@ -81,7 +82,6 @@ UNSERVED_DRF = (
     "DEFAULT_VERSIONING_CLASS",
     "EXCEPTION_HANDLER",
     "NON_FIELD_ERRORS_KEY",
-    "URL_FORMAT_OVERRIDE",
     "UNICODE_JSON",
     "COMPACT_JSON",
     "STRICT_JSON",
@@ -185,8 +185,11 @@ def overridden(cls, names):
 def versions(export):
     """Which behaviour is the site's."""
     import django
+    import rest_framework
 
-    export.settings["DJANGO_VERSION"] = "%d.%d" % django.VERSION[:2]
+    export.settings["DJANGO_VERSION"] = "%d.%d.%d" % django.VERSION[:3]
+    export.settings["DRF_VERSION"] = rest_framework.VERSION
+    export.settings["PYTHON_VERSION"] = "%d.%d.%d" % sys.version_info[:3]
 
 
 def plain_settings(export):
@@ -198,9 +201,13 @@ def plain_settings(export):
         value = getattr(settings, name)
         if name == "SECURE_PROXY_SSL_HEADER":
             value = list(value or ())
+        elif name == "SECURE_REDIRECT_EXEMPT":
+            value = list(value)
         elif name == "SECURE_REFERRER_POLICY" and value and not isinstance(value, str):
             value = ",".join(value)
         export.settings[name] = "None" if value is None or value == "" else value
+    export.settings["DISALLOWED_USER_AGENTS"] = [with_flags(one) for one in settings.DISALLOWED_USER_AGENTS]
+    export.settings["URL_FORMAT_OVERRIDE"] = api_settings.URL_FORMAT_OVERRIDE or "None"
     for name in UNSERVED:
         value = getattr(settings, name)
         if value != getattr(global_settings, name):
@@ -213,6 +220,14 @@ def plain_settings(export):
         export.refuse("settings.ALLOWED_HOSTS", "it is empty, and Django answers no host then", "name the hosts")
     if settings.DEBUG:
         export.remark("DEBUG is on: the service answers as Django does with DEBUG off")
+
+
+def with_flags(pattern):
+    """A compiled regular expression as one text."""
+    flags = ((re.I, "i"), (re.M, "m"), (re.S, "s"), (re.X, "x"))
+    letters = "".join(letter for flag, letter in flags if pattern.flags & flag)
+    # Those that the text itself sets stand in it already.
+    return "(?%s)%s" % (letters, pattern.pattern) if letters else pattern.pattern
 
 
 def middleware(export):
