@@ -264,6 +264,8 @@ def test_an_encoded_path_is_the_same_path(front: Service) -> None:
     for path in ("/%77hoami/", "/whoam%69/staff/", "/whoami/%73taff/"):
         assert ask(front, asks(path, key=None)).status == 401, path
     assert ask(front, asks("/whoami/%73taff/")).status == 403
+    for path in ("/whoami/%zz", "/whoami/staff/%zz", "/whoami/%"):
+        assert ask(front, asks(path, key=None)).status in {400, 401}, path
 
 
 def test_staff_can_be_required(rig: Rig, front: Service) -> None:
@@ -271,6 +273,7 @@ def test_staff_can_be_required(rig: Rig, front: Service) -> None:
     expected = ask(rig.django, asks("/staff/")).answer
     assert (refused.status, refused.body) == (403, expected.body)
     assert ask(front, asks("/whoami/staff/", key="x")).status == 401
+    assert ask(front, asks("/whoami/staff/below/")).status == 403
     rig.orm.ask("update_user", username="alice", is_staff=True)
     assert told(ask(front, asks("/whoami/staff/")).answer) == ALICE_IS
 

@@ -231,7 +231,7 @@ settings! {
     MAX_CONNECTIONS max_connections: usize = "4096";
     /// Seconds that requests in flight get at the end.
     GRACEFUL_TIMEOUT graceful_timeout: Duration = "30";
-    /// Seconds after SIGTERM in which `/readyz` is 503 already, and new connections are still served; `None`: they are refused at once.
+    /// Seconds after SIGTERM in which new connections are still served; `None`: they are refused at once.
     SHUTDOWN_DELAY shutdown_delay: Option<Duration> = "None";
     /// What is logged: error, warn, info, debug, or a filter of the tracing crate; SIGHUP reads it anew.
     LOG_LEVEL log_level: String = "info";
