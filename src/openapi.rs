@@ -36,8 +36,8 @@ there is no 429.
 
 **What is no operation.** OPTIONS answers metadata of a view. A path that lacks only its last slash is \
 redirected (301) to itself with one. A browser that asks a view for HTML may get the same status \
-with a page about it. A request that is no HTTP, or whose head is too large or too slow, is refused by the \
-server (400, 414 or 431) with an empty body.
+with a page about it. A request that is no HTTP, or whose head is too large, is refused by the server (400, \
+414 or 431) with an empty body, or with one that says so; one whose head is too slow is cut off.
 ";
 
 /// Which document.
