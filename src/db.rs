@@ -93,8 +93,10 @@ impl Database {
             });
         let connecting = async {
             if let DatabaseUrl::Postgres(url) = &settings.database_url {
-                let limit = statement_timeout(url, settings.database_timeout).await?;
-                options.map_sqlx_postgres_opts(move |postgres| postgres.options(limit));
+                // Even no option would be sent, as an empty text.
+                if let Some(limit) = statement_timeout(url, settings.database_timeout).await? {
+                    options.map_sqlx_postgres_opts(move |postgres| postgres.options([limit]));
+                }
             }
             sea_orm::Database::connect(options).await
         };
@@ -235,8 +237,8 @@ async fn statement_timeout(
     if !site.get_options().is_some_and(|options| options.contains("statement_timeout")) {
         let limit = ("statement_timeout", timeout.as_millis());
         match connect(&site.clone().options([limit])).await {
-            // 08P01, protocol_violation: "unsupported startup parameter".
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("08P01") => {}
+            // "unsupported startup parameter", under one code or another; whatever else it is comes again.
+            Err(sqlx::Error::Database(_)) => {}
             connected => return connected.map(|()| Some(limit)).map_err(failed),
         }
     }
