@@ -90,6 +90,8 @@ SITES: dict[str, dict[str, Any]] = {
         "SECURE_REFERRER_POLICY": "no-referrer, strict-origin",
         "SECURE_CROSS_ORIGIN_OPENER_POLICY": "unsafe-none",
     },
+    "no-body-limits": QUICK_HASH
+    | {"DATA_UPLOAD_MAX_MEMORY_SIZE": None, "DATA_UPLOAD_MAX_NUMBER_FIELDS": None},
     "frame-options": QUICK_HASH | {"X_FRAME_OPTIONS": "SAMEORIGIN"},
     # Two paths and a prefix, no secret view of the site's own URLs, two keywords.
     "bearer": QUICK_HASH
