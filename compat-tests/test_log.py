@@ -12,7 +12,7 @@ from bench import Bench
 from cases import pbkdf2
 from clients import ALICE, KEY, SECRET, ask, login_bytes
 from databases import User
-from services import Pair, start_binary
+from services import Pair, Service, start_binary
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 
@@ -49,11 +49,13 @@ def test_a_corrupt_hash_is_logged_with_the_users_id_and_nothing_else(
             for user in (CORRUPT, UNKNOWN):
                 before = log.read_text()
                 assert ask(service, login_bytes(user)).status == 400
-                (line,) = log.read_text()[len(before) :].splitlines()
+                line, audit = log.read_text()[len(before) :].splitlines()
                 number = USERS.index(user) + 1
                 assert re.search(rf'\buser_id="?{number}"?(\s|$)', line), line
                 assert "WARN" in line and "hash" in line
-                assert "Of" not in line and user.name not in line
+                assert "drf_authtoken::audit" in audit
+                for text in (line, audit):
+                    assert "Of" not in text and user.name not in text
 
 
 def test_the_log_holds_no_secret_at_its_finest_level(bench: Bench, pair: Pair, kind: str) -> None:
@@ -90,3 +92,72 @@ def test_the_log_holds_no_secret_at_its_finest_level(bench: Bench, pair: Pair, k
         # There is no event below this one so far.
         assert "DEBUG" in text, "the finest level was not on"
         assert secrets_in(text, secrets) == []
+
+
+PASSWORD, TOKEN, DATABASE = "CanaryOfPassword", "feedfacefeedfacefeedfacefeedfacefeedface", "CanaryOfDatabase"
+
+
+def canaries() -> list[bytes]:
+    """Requests with secrets in every place where a client may put them."""
+    secrets = [PASSWORD, TOKEN, f"Token {TOKEN}"]
+    found = []
+    for secret in secrets:
+        for path in (
+            "/secret/",
+            "/forward-auth/",
+            f"/{secret.replace(' ', '/')}",
+            f"/nothing/?q={TOKEN}",
+            "/secret",
+        ):
+            for name in ("Authorization", "X-Request-ID", "User-Agent", "X-Forwarded-For", "Cookie", "Host"):
+                lines = [
+                    f"GET {path} HTTP/1.1",
+                    *([] if name == "Host" else ["Host: t"]),
+                    f"{name}: {secret}",
+                ]
+                found.append("\r\n".join([*lines, "", ""]).encode())
+        user = User(secret, secret, "")
+        found += [login_bytes(user), login_bytes(user, f"Authorization: Token {secret}")]
+        found.append(login_bytes(user).replace(b'"username"', b'"username '))
+        for kind in (
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=b",
+            "application/xml",
+        ):
+            body = f"username={secret}&password={secret}\r\n--b\r\nContent-Disposition: {secret}\r\n\r\n"
+            head = f"POST /api-token-auth/ HTTP/1.1\r\nHost: t\r\nContent-Type: {kind}\r\n"
+            found.append(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        found.append(f"GET /secret/ HTTP/1.1\r\nHost: t\r\nAuthorization {secret}\r\n\r\n".encode())
+    return found
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+@pytest.mark.parametrize("as_json", [False, True], ids=["human", "json"])
+def test_a_canary_is_in_no_log_no_metric_and_no_error(
+    bench: Bench, pair: Pair, kind: str, as_json: bool
+) -> None:
+    """Sent through every path with everything logged; one of them is the password of the database."""
+    with closing(bench.database(pair, kind)) as database:
+        alice = User("alice", PASSWORD, pbkdf2("sha256", 1000, "abc", PASSWORD), TOKEN)
+        database.reset([alice])
+        log = bench.log("ours")
+        url = database.url.replace(":unused@", f":{DATABASE}@")
+        assert url != database.url
+        settings = SETTINGS | {"LOG_LEVEL": "trace", "LOG_JSON": as_json, "LOG_REQUESTS": True}
+        settings |= {"REQUEST_ID_HEADER": "X-Request-ID", "FORWARD_AUTH": True}
+        settings |= {"OPERATIONS_BIND": "127.0.0.1:0"}
+        said = b""
+        with start_binary(pair, url, settings, log) as service:
+            match = service.process.wait_for(r"operations.*http://(127\.0\.0\.1):([0-9]+)")
+            for request in [*canaries(), login_bytes(alice), SECRET.replace(KEY.encode(), TOKEN.encode())]:
+                answer = ask(service, request).answer
+                if answer.status >= 400:
+                    said += answer.body + str(answer.headers).encode()
+            operations = Service(service.process, (match[1], int(match[2])))
+            metrics = ask(operations, b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").answer.body
+        text = log.read_text()
+        assert "answered" in text and "login" in text and b"Forward Auth" in metrics and len(said) > 5000
+        for where in (text, metrics.decode(), said.decode("latin-1")):
+            for line in where.splitlines():
+                assert secrets_in(line, [PASSWORD, TOKEN, DATABASE]) == [], line
+        assert not [line for line in text.splitlines() if not line.isprintable()]

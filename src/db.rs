@@ -122,6 +122,19 @@ impl Database {
         &self.connection
     }
 
+    /// How many connections the pool has, and how many of them are idle.
+    #[must_use]
+    pub fn pool(&self) -> (usize, usize) {
+        let (size, idle) = if self.connection.get_database_backend() == DbBackend::Sqlite {
+            let pool = self.connection.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle())
+        } else {
+            let pool = self.connection.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle())
+        };
+        (usize::try_from(size).unwrap_or(usize::MAX), idle)
+    }
+
     /// The first row of a query.
     pub async fn query_one(
         &self,

@@ -17,6 +17,7 @@ use poem::{Request, Response};
 
 use crate::django::auth::models::{Profile, User};
 use crate::django::defaults;
+use crate::metrics::Outcome;
 use crate::rest_framework::authentication::{self, Authentication};
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::permissions::{self, Permission};
@@ -112,6 +113,8 @@ impl ForwardAuth {
         if self.state.settings.forward_auth_nginx {
             map_for_nginx(&mut response);
         }
+        let reason = outcome.as_ref().err().map_or("", APIException::code);
+        response.extensions_mut().insert(Outcome { view: VIEW.name, reason });
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         for (name, field) in &self.identity {

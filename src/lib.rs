@@ -6,8 +6,9 @@
 //! [`server`] → [`django::middleware`] → [`urls`] → `dispatch` in [`rest_framework::views`] →
 //! a view, such as [`rest_framework::authtoken::views`].
 //!
-//! Imports run down this list only: [`management`], [`urls`], [`openapi`] and [`docs`], [`secret`] and [`forward_auth`],
-//! [`rest_framework`], [`state`], the two `models`, the token look-ups and [`django`], [`db`] and [`server`],
+//! Imports run down this list only: [`management`], [`observe`] and [`urls`], [`openapi`] and [`docs`], [`secret`] and
+//! [`forward_auth`], [`rest_framework`], [`state`], the two `models`, the token look-ups and [`django`], [`db`],
+//! [`metrics`], [`proxies`] and [`server`],
 //! [`settings`] and [`versions`]. A script checks it.
 
 pub mod db;
@@ -15,7 +16,10 @@ pub mod django;
 pub mod docs;
 pub mod forward_auth;
 pub mod management;
+pub mod metrics;
+pub mod observe;
 pub mod openapi;
+pub mod proxies;
 pub mod rest_framework;
 pub mod secret;
 pub mod server;

@@ -16,7 +16,8 @@ mod values;
 use crate::versions::Versions;
 
 pub use values::{
-    Bind, DatabaseUrl, DjangoVersion, DrfVersion, Messages, PythonVersion, Refusals, SettingValue,
+    Bind, DatabaseUrl, DjangoVersion, DrfVersion, Messages, Networks, PythonVersion, Refusals,
+    SettingValue,
 };
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
@@ -101,6 +102,10 @@ settings! {
     DATABASE_URL database_url: DatabaseUrl = "sqlite:///db.sqlite3";
     /// Address and port to listen on, port 0 takes a free one; or `unix:PATH`. A socket that systemd hands over comes first.
     BIND bind: Bind = "127.0.0.1:8000";
+    /// Address and port, or `unix:PATH`, of `/livez`, `/readyz` and `/metrics`; `None`: they are not served.
+    OPERATIONS_BIND operations_bind: Option<Bind> = "None";
+    /// Proxies whose `X-Forwarded-For` and `REQUEST_ID_HEADER` are believed, for the log: addresses, networks such as `10.0.0.0/8`, and `unix` for who comes over a Unix socket.
+    TRUSTED_PROXIES trusted_proxies: Networks = "";
     /// Host names that are served, in Django's grammar; empty: localhost names only, as Django with DEBUG on.
     ALLOWED_HOSTS allowed_hosts: Vec<String> = "";
     /// Take the host from `X-Forwarded-Host`; only behind a proxy that sets it.
@@ -231,10 +236,14 @@ settings! {
     MAX_CONNECTIONS max_connections: usize = "4096";
     /// Seconds that requests in flight get at the end.
     GRACEFUL_TIMEOUT graceful_timeout: Duration = "30";
-    /// Seconds after SIGTERM in which new connections are still served; `None`: they are refused at once.
+    /// Seconds after SIGTERM in which `/readyz` is 503 already, and new connections are still served; `None`: they are refused at once.
     SHUTDOWN_DELAY shutdown_delay: Option<Duration> = "None";
     /// What is logged: error, warn, info, debug, or a filter of the tracing crate; SIGHUP reads it anew.
     LOG_LEVEL log_level: String = "info";
+    /// Log each request in one line.
+    LOG_REQUESTS log_requests: bool = "false";
+    /// A header with the number of a request, such as `X-Request-ID`: taken from a trusted proxy or made, logged and answered; `None`: there is none.
+    REQUEST_ID_HEADER request_id_header: Option<String> = "None";
     /// Write the log as JSON, an object a line.
     LOG_JSON log_json: bool = "false";
 }
@@ -329,6 +338,8 @@ impl Settings {
             let is_page = ["SWAGGER_UI_PATH", "REDOC_PATH"].contains(name);
             check(name, !is_page || path.ends_with('/'), "end the path with a slash");
         }
+        let is_name =
+            |name: &String| name.parse().is_ok_and(|name| !RESERVED_HEADERS.contains(&name));
         let forward = &self.forward_auth_path;
         let is_folder = forward.len() > 2 && forward.starts_with('/') && forward.ends_with('/');
         check("FORWARD_AUTH_PATH", is_folder, "write a path such as /forward-auth/");
@@ -346,9 +357,11 @@ impl Settings {
                 other.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(name))
             });
             check(setting, is_free, "another header has this name; choose another one");
-            let is_name = name.parse().is_ok_and(|name| !RESERVED_HEADERS.contains(&name));
-            check(setting, is_name, "write a header's name such as X-Auth-User, or None");
+            let remedy = "write a header's name such as X-Auth-User, or None";
+            check(setting, is_name(name), remedy);
         }
+        let id = self.request_id_header.as_ref().is_none_or(is_name);
+        check("REQUEST_ID_HEADER", id, "write a header's name such as X-Request-ID, or None");
         let policy = self.secure_referrer_policy.as_ref().map(|values| values.join(","));
         let is_header = |value: &str| http::HeaderValue::from_str(value).is_ok();
         let unset = String::new();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ use crate::django::auth::hashing_pool::{HashingPool, Limits};
 use crate::django::auth::models::{Fetch, UserModel};
 use crate::django::utils::crypto::RandomSource;
 use crate::django::utils::translation::Languages;
+use crate::metrics::Metrics;
 use crate::rest_framework::authtoken::lookups::Lookups;
 use crate::rest_framework::authtoken::models::TokenModel;
 use crate::settings::Settings;
@@ -36,6 +38,10 @@ pub struct State {
     pub languages: Arc<Languages>,
     /// The memory of large bodies in KiB, for all that are read at the same time.
     pub body_memory: Arc<Semaphore>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether the process is about to end.
+    pub draining: Arc<AtomicBool>,
     /// `timezone.now`.
     pub now: fn() -> DateTime<Utc>,
     /// `os.urandom`.
@@ -57,8 +63,11 @@ impl State {
             Arc::new(HashingPool::new(&hashers, random, limits).map_err(StateError::Threads)?);
         let users = UserModel::default();
         let tokens = TokenModel::new(&users, fetch(&settings), &database);
+        let metrics = Arc::new(Metrics::default());
         Ok(Self {
-            lookups: Lookups::start(tokens.clone(), database.clone()),
+            lookups: Lookups::start(tokens.clone(), database.clone(), metrics.lookups.clone()),
+            metrics,
+            draining: Arc::default(),
             tokens,
             users,
             body_memory: Arc::new(Semaphore::new(settings.body_memory / 1024)),
@@ -79,10 +88,16 @@ impl State {
             database: self.database.clone(),
             users: self.users.clone(),
             tokens: self.tokens.clone(),
-            lookups: Lookups::start(self.tokens.clone(), self.database.clone()),
+            lookups: Lookups::start(
+                self.tokens.clone(),
+                self.database.clone(),
+                self.metrics.lookups.clone(),
+            ),
             hashing_pool: Arc::clone(&self.hashing_pool),
             body_memory: Arc::clone(&self.body_memory),
             languages: Arc::clone(&self.languages),
+            metrics: Arc::clone(&self.metrics),
+            draining: Arc::clone(&self.draining),
             now: self.now,
             random: self.random,
         }

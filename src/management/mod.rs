@@ -15,6 +15,7 @@ mod introspection;
 pub mod log;
 pub mod migrate;
 pub mod openapi;
+mod operations;
 pub mod serve;
 
 /// `CommandError`: a command ends with a message on standard error and an exit code.

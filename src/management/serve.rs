@@ -4,16 +4,20 @@ use std::io;
 use std::path::Path;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use poem::Addr;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
+use super::operations::Operations;
 use super::{CommandError, check};
 use crate::db::Database;
 use crate::django::defaults;
+use crate::observe::Observed;
 use crate::server::{self, Limits, Listener};
 use crate::settings::{Bind, SettingValue, Settings};
 use crate::state::{self, State};
@@ -22,6 +26,8 @@ use crate::urls;
 /// Bytes of a request head: gunicorn allows 8 KiB a line, and nginx sends 32 KiB by default.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
+/// Connections to the operations listener: a few probes and a scraper.
+const MAX_PROBES: usize = 64;
 /// Enough for a request that was sent before its proxy saw the listener close.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
 
@@ -38,18 +44,47 @@ pub async fn run(
     let (stop, hangup) = (stop_signal(delay)?, signal(SignalKind::hangup())?);
     check::require_tables(&settings, &database).await?;
     raise_descriptor_limit();
-    let state = State::new(settings, database).map_err(CommandError::new)?;
+    let state = Arc::new(State::new(settings, database).map_err(CommandError::new)?);
     let limits = limits(&state.settings);
     let listener = listen(&state.settings.bind).await?;
+    let over = operations(&state, limits).await?;
     tokio::spawn(at_each(hangup, reload));
     ready(&listener.local_addr()?);
     notify(&NotifyState::Ready);
-    let application =
-        move || urls::application(&Arc::new(state.of_a_thread())).map_err(io::Error::other);
+    let shared = Arc::clone(&state);
+    let application = move || {
+        let state = Arc::new(shared.of_a_thread());
+        let application = urls::application(&state).map_err(io::Error::other)?;
+        Ok(Observed::new(application, &state))
+    };
+    let stop = async {
+        let delay = stop.await;
+        state.draining.store(true, Ordering::Relaxed);
+        notify(&NotifyState::Stopping);
+        delay
+    };
     let drained =
         server::serve(listener, application, limits, defaults::server_error, stop).await?;
+    drop(over);
     tracing::info!(cut_off = drained.cut_off, "stopped");
     Ok(())
+}
+
+/// Starts the operations listener, if there is to be one. It ends when what is returned is dropped.
+async fn operations(
+    state: &Arc<State>,
+    limits: Limits,
+) -> Result<Option<oneshot::Sender<()>>, CommandError> {
+    let Some(bind) = &state.settings.operations_bind else { return Ok(None) };
+    let listener = bound(bind, "OPERATIONS_BIND").await?;
+    tracing::info!(address = shown(&listener.local_addr()?), "operations");
+    let (over, until) = oneshot::channel();
+    let until = async { until.await.ok().and(None) };
+    let limits = Limits { threads: 1, max_connections: MAX_PROBES, ..limits };
+    let state = Arc::clone(state);
+    let operations = move || Ok(Operations::new(Arc::clone(&state)));
+    tokio::spawn(server::serve(listener, operations, limits, defaults::server_error, until));
+    Ok(Some(over))
 }
 
 async fn listen(bind: &Bind) -> Result<Listener, CommandError> {
@@ -59,9 +94,14 @@ async fn listen(bind: &Bind) -> Result<Listener, CommandError> {
     if let Some(listener) = inherited {
         return Ok(listener);
     }
+    bound(bind, "--bind").await
+}
+
+async fn bound(bind: &Bind, setting: &str) -> Result<Listener, CommandError> {
     Listener::bind(bind).await.map_err(|error| {
         let bind = bind.print();
-        CommandError::new(format_args!("cannot listen on {bind}: {error}. Choose another --bind."))
+        let text = format!("cannot listen on {bind}: {error}. Choose another {setting}.");
+        CommandError::new(text)
     })
 }
 
@@ -119,11 +159,9 @@ fn stop_signal(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        let delay = tokio::select! {
+        tokio::select! {
             _ = terminate.recv() => delay,
             _ = interrupt.recv() => None,
-        };
-        notify(&NotifyState::Stopping);
-        delay
+        }
     })
 }

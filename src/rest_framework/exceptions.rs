@@ -74,6 +74,27 @@ impl APIException {
         }
     }
 
+    /// `APIException.default_code`, for the log and the metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ParseError(_) => "parse_error",
+            Self::ValidationError(_) => "invalid",
+            Self::AuthenticationFailed(_) => "authentication_failed",
+            Self::NotAuthenticated => "not_authenticated",
+            Self::PermissionDenied => "permission_denied",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::NotAcceptable => "not_acceptable",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::SuspiciousOperation(reason) => reason,
+            Self::RequestTimeout => "request_timeout",
+            Self::ContentTooLarge => "content_too_large",
+            Self::ServiceUnavailable(_) => "service_unavailable",
+            Self::ServerError(_) => "error",
+        }
+    }
+
     /// `APIException.detail` as the JSON that the client gets, in its language, or `None` where
     /// Django sends its HTML page instead.
     #[must_use]

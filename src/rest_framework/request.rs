@@ -2,6 +2,7 @@
 //! also document themselves.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use poem::error::ReadBodyError;
@@ -17,6 +18,7 @@ use super::parsers::{self, Data, Limits, ParseFailure, Parser, ParserContext};
 use super::view::{APIView, View};
 use crate::django::auth::models::User;
 use crate::django::utils::http::text_of_header;
+use crate::proxies::{self, RequestId};
 use crate::state::State;
 
 /// Bodies up to this size are read without asking for memory.
@@ -215,6 +217,23 @@ pub struct RequestState(pub Arc<State>);
 impl<'a> poem::FromRequest<'a> for RequestState {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         Ok(Self(Arc::clone(state_of(request)?)))
+    }
+}
+
+/// Where a request comes from, as far as it can be known, and its number: for the log.
+pub struct RequestClient {
+    /// `REMOTE_ADDR`, or what a trusted proxy says instead.
+    pub address: Option<IpAddr>,
+    /// The number, if requests have one.
+    pub request_id: Option<String>,
+}
+
+impl<'a> poem::FromRequest<'a> for RequestClient {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        let trusted = &state_of(request)?.settings.trusted_proxies;
+        let address = proxies::client(request.remote_addr(), request.headers(), trusted);
+        let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        Ok(Self { address, request_id })
     }
 }
 

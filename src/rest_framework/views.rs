@@ -22,6 +22,7 @@ use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
 use crate::django::http::request::{header_text, root_uri};
 use crate::django::utils::translation::Translation;
+use crate::metrics::Outcome;
 use crate::settings::Settings;
 use crate::state::State;
 
@@ -145,14 +146,17 @@ impl<H: Endpoint> ViewEndpoint<H> {
             // Boxed: it is large, and would be moved with each future around it.
             Box::pin(self.handler(request, user)).await
         };
-        match outcome.await {
+        let (reason, mut response) = match outcome.await {
             Ok(data) => {
-                self.finalize_response(StatusCode::OK, &data, None, accepted, page.as_ref())
+                ("", self.finalize_response(StatusCode::OK, &data, None, accepted, page.as_ref()))
             }
             Err(exception) => {
-                self.exception_handler(&exception, &translation, accepted, page.as_ref())
+                let code = exception.code();
+                (code, self.exception_handler(&exception, &translation, accepted, page.as_ref()))
             }
-        }
+        };
+        response.extensions_mut().insert(Outcome { view: self.view.name, reason });
+        response
     }
 
     /// What the browsable page says beside the answer.

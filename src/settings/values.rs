@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 
@@ -218,6 +219,52 @@ impl SettingValue for Bind {
             Self::Tcp(address) => address.to_string(),
             Self::Unix(path) => format!("unix:{}", path.display()),
         }
+    }
+}
+
+/// Networks, and perhaps whoever comes over a Unix socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks {
+    networks: Vec<IpNet>,
+    unix: bool,
+}
+
+impl Networks {
+    /// Whether one of them holds the address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether `unix` is among them.
+    #[must_use]
+    pub fn unix(&self) -> bool {
+        self.unix
+    }
+}
+
+impl SettingValue for Networks {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let mut found = Self::default();
+        for written in Vec::<String>::parse(raw)? {
+            let network = written.parse().or_else(|_| written.parse::<IpAddr>().map(IpNet::from));
+            match network {
+                Ok(network) => found.networks.push(network),
+                Err(_) if written == "unix" => found.unix = true,
+                Err(_) => {
+                    return Err(format!(
+                        "{written:?} is none of 10.0.0.1, 10.0.0.0/8, fd00::/8, unix"
+                    ));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn print(&self) -> String {
+        let networks = self.networks.iter().map(ToString::to_string);
+        let unix = self.unix.then(|| "unix".to_owned());
+        networks.chain(unix).collect::<Vec<_>>().join(",")
     }
 }
 

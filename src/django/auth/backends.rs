@@ -39,8 +39,23 @@ impl From<HashingError> for BackendError {
     }
 }
 
-/// `authenticate`: the user, with the hash that is stored now, or `None`. The reason for a
-/// `None` goes to the log, never to the client.
+/// Why nobody was let in: for the log and the metrics, never for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The primary key of the user, if there is one. A username is not told: people type their
+    /// passwords there.
+    pub user: Option<String>,
+    /// The reason, one of a few words.
+    pub reason: &'static str,
+}
+
+impl Refused {
+    fn new(found: Option<&Credentials>, reason: &'static str) -> Self {
+        Self { user: found.map(|found| found.user.pk.clone()), reason }
+    }
+}
+
+/// `authenticate`: the user, with the hash that is stored now, or why not.
 ///
 /// As in Django an outdated hash is replaced before `is_active` is looked at. Unlike Django a
 /// hash that changed since it was read is left alone: the credentials then still hold the hash
@@ -51,7 +66,7 @@ pub async fn authenticate(
     pool: &HashingPool,
     username: &str,
     password: &Password,
-) -> Result<Option<Credentials>, BackendError> {
+) -> Result<Result<Credentials, Refused>, BackendError> {
     let found = users.get_by_natural_key(database, username).await?;
     let encoded = found.as_ref().map(|found| found.password.clone());
     let check = pool.check_password(password.clone(), encoded).await?;
@@ -64,17 +79,15 @@ pub async fn authenticate(
             }
         }
         (Check::Invalid(reason), found) => {
-            log_refusal(reason, found.as_ref());
-            return Ok(None);
+            return Ok(Err(refused(reason, found.as_ref())));
         }
-        (Check::Valid { .. }, None) => return Ok(None),
+        (Check::Valid { .. }, None) => return Ok(Err(Refused::new(None, "no_such_user"))),
     };
     // `user_can_authenticate`.
     if !credentials.user.is_active {
-        tracing::debug!(user_id = credentials.user.pk, "login refused: the user is inactive");
-        return Ok(None);
+        return Ok(Err(Refused::new(Some(&credentials), "inactive")));
     }
-    Ok(Some(credentials))
+    Ok(Ok(credentials))
 }
 
 /// The setter of `User.check_password`, as a compare-and-swap on the verified hash.
@@ -101,16 +114,21 @@ async fn upgrade(
     Ok(verified)
 }
 
-fn log_refusal(reason: Reason, found: Option<&Credentials>) {
-    // A username is not logged: people type their passwords there.
+/// A stored hash that cannot be used is somebody's to mend.
+fn refused(reason: Reason, found: Option<&Credentials>) -> Refused {
     let user_id = found.map(|found| found.user.pk.as_str());
-    match reason {
+    let reason = match reason {
         Reason::Corrupt => {
             tracing::warn!(user_id, "login refused: the stored password hash is corrupt");
+            "corrupt_hash"
         }
         Reason::UnknownAlgorithm => {
             tracing::warn!(user_id, "login refused: no hasher for the stored password hash");
+            "unknown_hasher"
         }
-        reason => tracing::debug!(user_id, ?reason, "login refused"),
-    }
+        Reason::NoSuchUser => "no_such_user",
+        Reason::WrongPassword => "wrong_password",
+        Reason::Unusable => "unusable_password",
+    };
+    Refused::new(found, reason)
 }

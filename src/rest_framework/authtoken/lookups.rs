@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
 use super::models::TokenModel;
@@ -72,10 +73,12 @@ trait Source: Send + 'static {
 struct Tokens {
     model: TokenModel,
     connection: Kept,
+    sizes: Histogram,
 }
 
 impl Source for Tokens {
     async fn for_keys(&mut self, keys: &[&str]) -> Result<Found, DatabaseError> {
+        self.sizes.observe(f64::from(u32::try_from(keys.len()).unwrap_or(u32::MAX)));
         let rows = self.model.for_keys(&mut self.connection, keys).await?;
         Ok(rows.into_iter().map(|(key, user)| (key, user.map_err(LookupError::from))).collect())
     }
@@ -95,11 +98,12 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// Starts the task that looks up, one SELECT after the other.
+    /// Starts the task that looks up, one SELECT after the other; `sizes` is told how many keys
+    /// each has.
     #[must_use]
-    pub fn start(model: TokenModel, database: Database) -> Self {
+    pub fn start(model: TokenModel, database: Database, sizes: Histogram) -> Self {
         let connection = Kept::new(database.clone());
-        let source = Tokens { model: model.clone(), connection };
+        let source = Tokens { model: model.clone(), connection, sizes };
         Self { model, shared: Shared::start(source, database.timeout()), database }
     }
 

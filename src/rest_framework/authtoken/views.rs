@@ -4,7 +4,7 @@ use poem_openapi::OpenApi;
 
 use super::models::generate_key;
 use super::serializers::{AUTH_TOKEN, AuthToken, AuthTokenRequest};
-use crate::django::auth::backends;
+use crate::django::auth::backends::{self, Refused};
 use crate::django::auth::hashers::Password;
 use crate::django::auth::models::Credentials;
 use crate::rest_framework::authentication::Authentication;
@@ -12,7 +12,7 @@ use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::messages::REFUSED;
 use crate::rest_framework::parsers::Parser;
 use crate::rest_framework::renderers::Renderer;
-use crate::rest_framework::request::{RequestData, RequestState};
+use crate::rest_framework::request::{RequestClient, RequestData, RequestState};
 use crate::rest_framework::view::{APIView, View};
 use crate::rest_framework::views::Response;
 use crate::state::State;
@@ -48,32 +48,46 @@ impl ObtainAuthToken {
     async fn post(
         &self,
         RequestState(state): RequestState,
+        client: RequestClient,
         body: RequestData<ObtainAuthToken, AuthTokenRequest>,
     ) -> Result<Response<AuthToken>, APIException> {
         let values = AUTH_TOKEN.run_validation(&body.data)?;
         let Ok([username, password]) = <[String; 2]>::try_from(values) else {
             return Err(APIException::ServerError("AUTH_TOKEN has other fields".into()));
         };
-        let token = obtain(&state, &username, password.into()).await?;
+        let token = obtain(&state, &client, &username, password.into()).await?;
         Ok(Response(AuthToken { token }))
     }
 }
 
 /// Verifies, then issues only if the verified hash is still the user's: a password that was
 /// changed, a user who was deactivated or deleted meanwhile, gets no token.
-async fn obtain(state: &State, username: &str, password: Password) -> Result<String, APIException> {
-    let State { database, users, hashing_pool, .. } = state;
+async fn obtain(
+    state: &State,
+    client: &RequestClient,
+    username: &str,
+    password: Password,
+) -> Result<String, APIException> {
+    let State { database, users, hashing_pool, metrics, .. } = state;
     let mut before: Option<Credentials> = None;
     for _ in 0..ATTEMPTS {
         let verified =
             backends::authenticate(database, users, hashing_pool, username, &password).await;
-        let Some(credentials) = verified.map_err(APIException::unavailable)? else {
-            return Err(APIException::non_field_error(REFUSED));
+        let credentials = match verified.map_err(APIException::unavailable)? {
+            Ok(credentials) => credentials,
+            Err(Refused { user, reason }) => {
+                audit(state, client, user.as_deref(), reason);
+                return Err(APIException::non_field_error(REFUSED));
+            }
         };
         let key = generate_key(state.random).map_err(APIException::unavailable)?;
         let created = (state.now)();
         let issued = state.tokens.get_or_create(database, &credentials, &key, created).await;
         if let Some(token) = issued.map_err(APIException::unavailable)? {
+            if token == key {
+                metrics.tokens.inc();
+            }
+            audit(state, client, Some(&credentials.user.pk), "succeeded");
             return Ok(token);
         }
         // Else the hash would be made in vain again and again.
@@ -84,4 +98,12 @@ async fn obtain(state: &State, username: &str, password: Password) -> Result<Str
     }
     let changing = std::io::Error::other("the user's row changed during each attempt to log in");
     Err(APIException::unavailable(changing))
+}
+
+/// One line for each login that was judged, and its count.
+fn audit(state: &State, client: &RequestClient, user_id: Option<&str>, result: &'static str) {
+    state.metrics.login(result);
+    let address = client.address.map(|address| address.to_string());
+    let request_id = client.request_id.as_deref();
+    tracing::info!(target: "drf_authtoken::audit", user_id, result, address, request_id, "login");
 }

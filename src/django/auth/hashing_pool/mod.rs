@@ -17,8 +17,8 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-pub use self::queue::Limits;
 use self::queue::{Job, Queue};
+pub use self::queue::{Limits, Load};
 use self::worker::Worker;
 use super::hashers::{Check, EncodedPassword, Hashers, Outcome, Password, Plan, Unhashable};
 use crate::django::utils::crypto::RandomSource;
@@ -105,6 +105,12 @@ impl HashingPool {
             Outcome::Failed(error) => Err(HashingError::Unhashable(error)),
             Outcome::Checked(_) => Err(HashingError::Failed),
         }
+    }
+
+    /// How busy the threads are.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.queue.load()
     }
 
     async fn run(&self, password: Password, plan: Plan) -> Result<Outcome, HashingError> {

@@ -50,6 +50,19 @@ impl Job {
     }
 }
 
+/// How busy the threads are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Passwords that wait for a thread.
+    pub waiting: usize,
+    /// How long one more would wait, by the work before it.
+    pub wait: Duration,
+    /// Passwords that the threads can hash at the same time.
+    pub lanes: usize,
+    /// How many they hash.
+    pub lanes_used: usize,
+}
+
 /// A job in the queue. Numbers rise.
 struct Entry {
     number: u64,
@@ -176,6 +189,18 @@ impl Queue {
     /// Tells how fast a worker was with all its lanes in use, as it would be if the queue were long.
     pub(super) fn report(&self, pace: Pace) {
         self.lock().pace.add(pace);
+    }
+
+    /// What there is to do, and who does it.
+    pub(super) fn load(&self) -> Load {
+        let state = self.lock();
+        let threads = u32::try_from(state.loads.len()).unwrap_or(u32::MAX);
+        Load {
+            waiting: state.entries.len(),
+            wait: state.pace.estimate(state.time) / threads,
+            lanes: state.loads.len() * LANES,
+            lanes_used: state.loads.iter().sum(),
+        }
     }
 
     /// Sends the workers home.
