@@ -181,6 +181,13 @@ def test_a_requirement_that_is_not_known_lets_nobody_in(rig: Rig, query: str) ->
     assert ask(rig.ours, asked(f"{PATH}?{query}")).status == 400
 
 
+def test_who_asks_for_a_refusal_gets_no_yes(rig: Rig) -> None:
+    answer = ask(rig.ours, asked(PATH + "?refusal")).answer
+    assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert identity(answer) == [""] * len(IDENTITY)
+    assert ask(rig.ours, asked(PATH + "?refusal", key="x")).status == 401
+
+
 @pytest.mark.parametrize(
     "name", ["josé", "名前", "a b", "100%", "x,y", "%41", "a\tb", "a\r\nX-Auth-User: evil", "\u202e", "'\"\\"]
 )

@@ -268,6 +268,13 @@ def test_an_encoded_path_is_the_same_path(front: Service) -> None:
         assert ask(front, asks(path, key=None)).status in {400, 401}, path
 
 
+@pytest.mark.parametrize("proxy", ["nginx"], indirect=True)
+@pytest.mark.parametrize("path", ["/whoami/staff/../../public/", "/public/%2E%2e/whoami/", "/whoami/."])
+def test_dots_do_not_lead_round_the_question(front: Service, path: str) -> None:
+    """nginx chooses by the path without them, and Django is given the path with them."""
+    assert ask(front, asks(path)).status == 400
+
+
 def test_staff_can_be_required(rig: Rig, front: Service) -> None:
     refused = ask(front, asks("/whoami/staff/")).answer
     expected = ask(rig.django, asks("/staff/")).answer

@@ -9,6 +9,7 @@
 //! `RemoteUserMiddleware`, is right for them; base64 would be right for nobody who does not
 //! decode, and RFC 8187 is for parameters only.
 
+use std::io;
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -131,7 +132,13 @@ impl ForwardAuth {
         let headers = request.headers();
         let user = authentication::authenticate(VIEW.authentication, headers, &self.state).await?;
         permissions::check_permissions(permissions, user.as_ref())?;
-        user.ok_or(APIException::NotAuthenticated)
+        let user = user.ok_or(APIException::NotAuthenticated)?;
+        if is_asked_for_a_refusal(request.uri().query()) {
+            let changed =
+                io::Error::other("a proxy asked for a refusal that there is none of any more");
+            return Err(APIException::unavailable(changed));
+        }
+        Ok(user)
     }
 }
 
@@ -163,6 +170,13 @@ pub fn required(query: Option<&str>) -> Result<&'static [Permission], APIExcepti
         }
     }
     Ok(permissions)
+}
+
+/// `?refusal`: nginx loses the body of a refusal and asks for it again. What was refused a moment ago,
+/// say as the database was away, must not be told to the client as done.
+fn is_asked_for_a_refusal(query: Option<&str>) -> bool {
+    let mut fields = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    fields.any(|(name, _)| name == "refusal")
 }
 
 /// `exception_handler`. There is no `Allow` and no `Vary`: those of the request's own view are
