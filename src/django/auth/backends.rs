@@ -107,10 +107,17 @@ async fn upgrade(
         }
         fresh => fresh?,
     };
-    if users.set_password(database, &verified, &fresh).await? {
-        return Ok(Credentials { password: fresh, ..verified });
+    match users.set_password(database, &verified, &fresh).await {
+        Ok(true) => return Ok(Credentials { password: fresh, ..verified }),
+        Ok(false) => {
+            tracing::info!(user_id = verified.user.pk, "a password changed while it was verified");
+        }
+        // A database that is read-only, locked or full; if it wrote after all, the hash that was
+        // verified is no longer the user's, and the login starts over.
+        Err(error) => {
+            tracing::warn!(user_id = verified.user.pk, %error, "an outdated hash stays");
+        }
     }
-    tracing::info!(user_id = verified.user.pk, "a password changed while it was verified");
     Ok(verified)
 }
 
