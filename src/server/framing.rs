@@ -56,8 +56,7 @@ impl Heads {
 fn is_acceptable(head: &[u8]) -> bool {
     let mut lines = head.trim_ascii().split(|byte| *byte == b'\n');
     let request_line = lines.next().unwrap_or_default();
-    let names = lines.filter_map(|line| line.split(|byte| *byte == b':').next());
-    !has_bare_newline(head) && is_request_line(request_line.trim_ascii_end()) && is_framed(names)
+    !has_bare_newline(head) && is_request_line(request_line.trim_ascii_end()) && is_framed(lines)
 }
 
 fn has_bare_newline(head: &[u8]) -> bool {
@@ -81,10 +80,12 @@ fn is_request_line(line: &[u8]) -> bool {
         && has_form
 }
 
-/// None of the fields that say where a message ends or whom it is for stands twice.
-fn is_framed<'a>(names: impl Iterator<Item = &'a [u8]>) -> bool {
+/// None of the fields that say where a message ends or whom it is for stands twice, and no coding is under the chunks:
+/// nginx refuses each but `chunked`, gunicorn some, and hyper reads on.
+fn is_framed<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
     let (mut host, mut kind, mut length, mut coding) = (0, 0, 0, 0);
-    for name in names {
+    for line in lines {
+        let (name, value) = line.split_at(line.iter().take_while(|byte| **byte != b':').count());
         for (counted, number) in [
             (&b"host"[..], &mut host),
             (b"content-type", &mut kind),
@@ -93,8 +94,17 @@ fn is_framed<'a>(names: impl Iterator<Item = &'a [u8]>) -> bool {
         ] {
             *number += usize::from(name.eq_ignore_ascii_case(counted));
         }
+        if name.eq_ignore_ascii_case(b"transfer-encoding") && !is_chunked(value) {
+            return false;
+        }
     }
     host <= 1 && kind <= 1 && length + coding <= 1
+}
+
+/// Whether what stands behind a name is the one coding that there is.
+fn is_chunked(value: &[u8]) -> bool {
+    let value = value.strip_prefix(b":").unwrap_or(value);
+    value.trim_ascii().eq_ignore_ascii_case(b"chunked")
 }
 
 #[cfg(test)]
@@ -114,6 +124,7 @@ mod tests {
             "\r\nGET /secret/ HTTP/1.0\r\nHost: a\r\nAuthorization: Token a\r\nAuthorization: b\r\n\r\n",
             "POST /x HTTP/1.1\r\nHost:a\r\nContent-Length: 3\r\nContent-Type: a/b\r\n\r\na\nb",
             "POST /x HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+            "POST /x HTTP/1.1\r\nTransfer-Encoding:\tCHUNKED \r\n\r\n",
             "GET http://other/secret/ HTTP/1.1\r\n\r\n",
             "OPTIONS * HTTP/1.1\r\n\r\n",
             "CONNECT a:1 HTTP/1.1\r\n\r\n",
@@ -138,6 +149,9 @@ mod tests {
             "GET / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
             "GET / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
             "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: identity, chunked\r\n\r\n",
             "\nGET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\n\n",
