@@ -41,7 +41,10 @@ fn password() -> Password {
 /// A plan of one second and so much memory that does nothing, or fails.
 fn blocking(memory_bytes: u64, panics: bool) -> Plan {
     let work = Work::Blocking(Box::new(move |_| {
-        assert!(!panics, "wanted by the test");
+        if panics {
+            // Without its message, of which one test would print thousands.
+            std::panic::resume_unwind(Box::new("wanted by the test"));
+        }
         let outcome = Outcome::Checked(Check::Invalid(Reason::WrongPassword));
         Done { outcome, time: SECOND }
     }));
@@ -336,6 +339,24 @@ async fn a_panic_fails_its_job_and_not_the_worker() {
     assert_eq!(failed.unwrap_err(), HashingError::Failed);
     let check = pool.check_password(password(), None).await;
     assert_eq!(check, Ok(Check::Invalid(Reason::NoSuchUser)));
+}
+
+#[tokio::test]
+async fn ten_thousand_panics_cost_no_worker_and_no_place() {
+    let (pool, workers) = start(2);
+    for _ in 0..10_000 {
+        let failed = pool.run(password(), blocking(1 << 19, true)).await;
+        assert_eq!(failed.unwrap_err(), HashingError::Failed);
+    }
+    assert!(workers.iter().all(|worker| !worker.is_finished()));
+    // Both work, each on a job that fills half of the memory.
+    let both = tokio::join!(
+        pool.run(password(), blocking(1 << 19, false)),
+        pool.run(password(), blocking(1 << 19, false))
+    );
+    assert!(both.0.is_ok() && both.1.is_ok());
+    let load = pool.load();
+    assert_eq!((load.waiting, load.lanes), (0, 2 * LANES));
 }
 
 #[tokio::test]
