@@ -41,9 +41,13 @@ def binaries() -> Path:
 
 
 class Cluster:
-    """A running server whose only user is `postgres`, without a password, on a free port."""
+    """A running server whose only user is `postgres`, without a password, on a free port.
 
-    def __init__(self, folder: Path) -> None:
+    `further` are settings of its own: `synchronous_commit`, say, where a commit is to outlive a crash.
+    """
+
+    def __init__(self, folder: Path, **further: str) -> None:
+        self.further = further
         self.bin = binaries()
         self.data = folder / "postgres"
         self.data.mkdir()
@@ -82,7 +86,9 @@ class Cluster:
     def _options(self) -> list[str]:
         own = {"port": str(self.port), "listen_addresses": "127.0.0.1"}
         own["unix_socket_directories"] = str(self.data)
-        return [part for key, value in (QUICK | own).items() for part in ("-c", f"{key}={value}")]
+        return [
+            part for key, value in (QUICK | own | self.further).items() for part in ("-c", f"{key}={value}")
+        ]
 
     def dsn(self, name: str) -> str:
         """The URL of a database of this cluster."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ SITE = HERE / "site"
 BINARY = Path(os.environ.get("DRF_AUTHTOKEN_BIN", PROJECT / "target/release/drf-authtoken"))
 VENVS = Path(os.environ.get("COMPAT_VENVS", PROJECT / "target/venvs"))
 EXPORT = PROJECT / "scripts/export_settings.py"
+DEBIAN = PROJECT / "target/debian/usr"
 QUICK_HASH = {"PBKDF2_ITERATIONS": 1000}
 
 
@@ -153,6 +155,14 @@ SITES: dict[str, dict[str, Any]] = {
         "FORCE_SCRIPT_NAME": "//app/",
     },
 }
+
+
+def program(name: str) -> str:
+    """A program that scripts/test has unpacked, or that is installed."""
+    path = os.pathsep.join([f"{DEBIAN}/sbin", f"{DEBIAN}/bin", os.environ["PATH"], "/usr/sbin"])
+    found = shutil.which(name, path=path)
+    assert found, f"{name} is missing: scripts/test unpacks it"
+    return found
 
 
 @dataclass(frozen=True)

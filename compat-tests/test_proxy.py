@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from clients import ALICE, KEY, SECRET, ask, login_bytes
 from databases import Database
 from load import Load, during
 from processes import Process, free_port
-from services import PROJECT, Orm, Pair, Service, start_binary, start_django
+from services import PROJECT, Orm, Pair, Service, program, start_binary, start_django
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),
@@ -30,20 +29,11 @@ pytestmark = [
 ]
 
 RECIPES = PROJECT / "scripts/proxy"
-DEBIAN = PROJECT / "target/debian/usr"
 # Who answered is seen at a header that the two are told to send differently.
 OURS, DJANGO = "SAMEORIGIN", "DENY"
 SITE = {"PBKDF2_ITERATIONS": 1000, "ALLOWED_HOSTS": ["*"]}
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 FORGED = ["X-Auth-User", "x-auth-user", "X-AUTH-USER-ID", "X_Auth_User", "X-Auth_User", "X_Auth-User-Id"]
-
-
-def program(name: str) -> str:
-    """The proxy that scripts/test has unpacked, or that is installed."""
-    path = os.pathsep.join([f"{DEBIAN}/sbin", f"{DEBIAN}/bin", os.environ["PATH"], "/usr/sbin"])
-    found = shutil.which(name, path=path)
-    assert found, f"{name} is missing: scripts/test unpacks it"
-    return found
 
 
 @dataclass

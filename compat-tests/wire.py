@@ -128,14 +128,19 @@ class Connection:
 
 
 def exchange(
-    address: tuple[str, int], request: bytes, *, half_close: bool = False, source: str = ""
+    address: tuple[str, int],
+    request: bytes,
+    *,
+    half_close: bool = False,
+    source: str = "",
+    timeout: float = TIMEOUT,
 ) -> Response:
     """Sends one request, from that address of ours, and reads its answer.
 
     With `Connection: close` in the request the socket is read to its end, so that a byte too many
     is seen (`surplus`).
     """
-    with Connection(address, source=source) as connection:
+    with Connection(address, timeout, source) as connection:
         connection.send(request)
         if half_close:
             connection.half_close()

@@ -1,0 +1,140 @@
+"""Claims about faults and hostile input, each measured by one piece of code on this service and on Django.
+
+`scripts/faults CLAIM` measures both sides and prints the rows of README's table; the tests measure this
+service for a short while and want every claim to hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import Bench
+from readme import README
+from services import QUICK_HASH, Pair, Service, pairs, start_binary, start_django
+
+# Each in the module of its name, and the database that it cannot do without.
+CLAIMS = {
+    "crash": "postgres",
+    "database": "postgres",
+    "smuggling": "sqlite",
+    "end": "postgres",
+    "clients": "sqlite",
+    "quadratic": "sqlite",
+}
+TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- /faults -->)", re.S)
+COLUMNS = ("claim", "how it is tested", "this service", "Django 6.1 under gunicorn", "again by")
+HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one claim: a figure for the table, and what contradicts the claim."""
+
+    claim: str
+    how: str
+    figure: str
+    against: Sequence[str] = ()
+
+
+@dataclass
+class Stage:
+    """Where a claim is measured: one side, with what the side needs."""
+
+    bench: Bench
+    pair: Pair
+    side: str
+    long: bool = False
+    services: list[Service] = field(default_factory=list)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this service that is measured."""
+        return self.side == "ours"
+
+    def start(self, url: str, settings: Mapping[str, Any] | None = None) -> Service:
+        """The side's service on that database; `settings` are those that only ours has."""
+        if self.is_ours:
+            told = QUICK_HASH | dict(settings or {})
+            service = start_binary(self.pair, url, told, self.bench.log("ours"))
+        else:
+            service = start_django(self.pair, url, QUICK_HASH, self.bench.log("django"))
+        self.services.append(service)
+        return service
+
+    def stop(self) -> None:
+        """Ends what was started."""
+        while self.services:
+            self.services.pop().stop()
+
+
+def measure(claim: str, stage: Stage) -> list[Finding]:
+    """What is found about the claim."""
+    module = importlib.import_module(f"faults_{claim}")
+    try:
+        found: list[Finding] = module.measure(stage)
+    finally:
+        stage.stop()
+    return found
+
+
+def rows(claim: str, ours: Sequence[Finding], django: Sequence[Finding]) -> list[str]:
+    """The claim's rows of the table."""
+    command = f"`scripts/faults {claim}`"
+    return [
+        "| " + " | ".join((one.claim, one.how, one.figure, other.figure, command)) + " |\n"
+        for one, other in zip(ours, django, strict=True)
+    ]
+
+
+def with_rows(text: str, claim: str, new: Sequence[str]) -> str:
+    """README's text with these rows of the claim, in the order of the claims."""
+
+    def place(row: str) -> int:
+        match = re.search(r"`scripts/faults (\w+)`", row)
+        assert match, row
+        return list(CLAIMS).index(match[1])
+
+    match = TABLE.search(text)
+    assert match, "README.md has no table of faults"
+    old = [line for line in match[0].splitlines(keepends=True)[2:] if f"`scripts/faults {claim}`" not in line]
+    table = HEAD + "".join(sorted([*old, *new], key=place))
+    return TABLE.sub(lambda _: table, text)
+
+
+def main() -> int:
+    """Measures a claim on both sides, prints its rows, and fails if ours does not hold."""
+    parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
+    parser.add_argument("claim", choices=CLAIMS)
+    parser.add_argument("--long", action="store_true", help="the whole of it, minutes to hours")
+    parser.add_argument("--readme", action="store_true", help="write the rows into README.md")
+    told = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
+        bench = Bench(Path(folder))
+        try:
+            for side in ("ours", "django"):
+                found[side] = measure(told.claim, Stage(bench, pairs()[0], side, told.long))
+        finally:
+            bench.stop()
+    new = rows(told.claim, found["ours"], found["django"])
+    print(HEAD + "".join(new), end="")
+    for side, findings in found.items():
+        for finding in findings:
+            for text, times in Counter(finding.against).most_common(5):
+                print(f"{side}: {finding.claim}: {text}, {times} times", file=sys.stderr)
+    if told.readme:
+        README.write_text(with_rows(README.read_text(), told.claim, new))
+    return int(any(finding.against for finding in found["ours"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,329 @@
+"""What a database and the way to it can do to a service, one fault after the other on one running service."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from cases import SALT, pbkdf2
+from clients import ALICE, SECRET, login_bytes
+from databases import User
+from faults import Finding, Stage
+from hole import Fault, Hole
+from postgres import Cluster
+from services import Service
+from steady import Seen, Steady, slowest, statuses
+
+TIMEOUT = 2
+CONNECTIONS = 4
+# What a busy machine may add to a bounded wait.
+SLACK = 1.5
+RATE = 20
+FRESH = 3000
+OUTDATED = 3000
+KINDS = ("token", "login", "outdated", "first")
+# As long as a client of Django's waits for an answer that does not come.
+PATIENCE = 10.0
+# How many waits a request has: a token's look-up may stand behind another one, a login has four statements.
+WAITS = {"token": 1, "login": 2, "outdated": 4, "first": 4}
+ANY = {kind: {200, 503} for kind in KINDS}
+ALL_WELL = {kind: {200} for kind in KINDS}
+READS = ALL_WELL | {"first": {503}}
+# A write may still find room in a page that is not full.
+NEARLY = ALL_WELL | {"first": {200, 503}}
+
+
+@dataclass
+class Site:
+    """A database with users of each kind, and who uses it."""
+
+    cluster: Cluster
+    name: str
+    hole: Hole
+    start: Callable[[], Service]
+    service: Service
+    asked: int = 0
+
+    def connect(self) -> psycopg.Connection:
+        """A connection of somebody else's, past the hole."""
+        return psycopg.connect(self.cluster.dsn(self.name), autocommit=True)
+
+    def request(self, _: int) -> tuple[str, bytes]:
+        """In turn: a token, a login, one whose hash is outdated, a first one; each user logs in but once."""
+        turn, self.asked = divmod(self.asked, len(KINDS)), self.asked + 1
+        kind = KINDS[turn[1]]
+        if kind == "token":
+            return kind, SECRET
+        if kind == "login":
+            return kind, login_bytes(ALICE)
+        return kind, login_bytes(User(f"{kind}{turn[0]}", "secret", ""))
+
+    def backends(self) -> int:
+        """Connections that the service has."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'site'"
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    def end_backends(self) -> None:
+        """Terminates what serves them."""
+        with self.connect() as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'site'"
+            )
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A fault, what may be answered while it lasts, and how long a recovery may take after it."""
+
+    name: str
+    during: Callable[[Site], AbstractContextManager[object]]
+    expected: Mapping[str, set[int]]
+    recovery: float = 1.0
+
+
+def broken(fault: Fault) -> Callable[[Site], AbstractContextManager[object]]:
+    """A way to the database that has this fault."""
+
+    @contextmanager
+    def during(site: Site) -> Iterator[None]:
+        site.hole.fault = fault
+        yield
+        site.hole.fault = None
+
+    return during
+
+
+@contextmanager
+def silent(site: Site) -> Iterator[None]:
+    site.hole.shut()
+    yield
+    site.hole.open()
+    # The server's side of those connections would notice by itself, but hours later.
+    site.hole.forget()
+
+
+@contextmanager
+def terminated(site: Site) -> Iterator[None]:
+    """All of them, twice a second."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(0.5):
+            site.end_backends()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@contextmanager
+def exhausted(site: Site) -> Iterator[None]:
+    """Others have taken every connection that the server gives to ordinary users."""
+    with ExitStack() as taken:
+        site.end_backends()
+        url = site.cluster.dsn(site.name).replace("postgres:unused@", "site@")
+        try:
+            while True:
+                taken.enter_context(closing(psycopg.connect(url)))
+        except psycopg.OperationalError as error:
+            assert "connection" in str(error), error
+        yield
+
+
+@contextmanager
+def migrated(site: Site) -> Iterator[None]:
+    """A migration that has the table of tokens to itself."""
+    with psycopg.connect(site.cluster.dsn(site.name)) as connection:
+        connection.execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@contextmanager
+def read_only(site: Site) -> Iterator[None]:
+    """As a replica is, or a primary that has stepped down: the connections end, new ones can but read."""
+    with site.connect() as connection:
+        connection.execute(f'ALTER DATABASE "{site.name}" SET default_transaction_read_only = on')
+    site.end_backends()
+    yield
+    with site.connect() as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f'ALTER DATABASE "{site.name}" RESET default_transaction_read_only')
+    site.end_backends()
+
+
+FILLER = """
+INSERT INTO auth_user
+    (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined)
+SELECT '', false, 'filler' || gen_random_uuid(), '', '', '', false, false, now()
+"""
+TOKEN = """
+INSERT INTO authtoken_token SELECT left(md5(random()::text), 40), now(), u.id FROM auth_user u
+WHERE username LIKE 'filler%' AND NOT EXISTS (SELECT FROM authtoken_token WHERE user_id = u.id) LIMIT 1
+"""
+
+
+@contextmanager
+def full(site: Site) -> Iterator[None]:
+    """Not a byte is left in the file system, nor much room in the pages of the two tables."""
+    rest = site.cluster.data / "rest"
+    with site.connect() as connection:
+        connection.execute(f"{FILLER} FROM generate_series(1, 1000)")
+        with rest.open("wb") as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 65536)
+                file.flush()
+        for statement in (TOKEN, FILLER):
+            refused = 0
+            while refused < 20:
+                try:
+                    assert connection.execute(statement).rowcount == 1, "the disk is not full"
+                except psycopg.errors.DiskFull:
+                    refused += 1
+    yield
+    rest.unlink()
+
+
+TROUBLES = (
+    Trouble("each answer of the database comes 0.5 s late", broken(Fault(latency=0.5)), ANY),
+    Trouble("its bytes come one by one, each after 20 ms", broken(Fault(drip=0.02)), ANY, TIMEOUT + 1),
+    Trouble("each of its answers breaks off with a reset", broken(Fault(cut=7, end="reset")), ANY),
+    Trouble("each of its answers breaks off with a close", broken(Fault(cut=7, end="close")), ANY),
+    Trouble("its side is closed in the middle of an answer", broken(Fault(cut=7, end="half")), ANY),
+    # Who waits for a server that is silent cannot know that the next one would be heard.
+    Trouble("the way to it is a black hole", silent, ANY, TIMEOUT + 1),
+    Trouble("its backends are terminated", terminated, ALL_WELL),
+    Trouble("others have taken all its connections", exhausted, ANY),
+    Trouble("a migration holds `ACCESS EXCLUSIVE`", migrated, ANY),
+    Trouble("it becomes read-only", read_only, READS),
+)
+FULL = Trouble("its disk is full", full, NEARLY, 2.0)
+
+
+def measure(stage: Stage) -> list[Finding]:
+    """All troubles but the full disk on one service; that one on a small file system of its own."""
+    seconds = 30.0 if stage.long else 2.0
+    found = []
+    for troubles in (TROUBLES, (FULL,)):
+        folder = stage.bench.folder / stage.bench.name("cluster")
+        folder.mkdir()
+        with small(folder) if troubles == (FULL,) else ExitStack():
+            folder.chmod(0o711)
+            cluster = Cluster(folder, max_connections="40")
+            try:
+                with site(stage, cluster) as there:
+                    found += [measure_one(there, trouble, seconds) for trouble in troubles]
+            finally:
+                cluster.stop()
+    return found
+
+
+@contextmanager
+def small(folder: Path) -> Iterator[None]:
+    """A file system of 96 MB."""
+    root = [] if os.getuid() == 0 else ["sudo", "-n"]
+    subprocess.run(
+        [*root, "mount", "-t", "tmpfs", "-o", "size=96m,mode=711", "tmpfs", str(folder)], check=True
+    )
+    try:
+        yield
+    finally:
+        subprocess.run([*root, "umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def site(stage: Stage, cluster: Cluster) -> Iterator[Site]:
+    """A database whose owner is no superuser, as a site's is."""
+    name = "site"
+    cluster.create(name)
+    stage.pair.migrate(cluster.dsn(name))
+    old, new = (pbkdf2("sha256", number, SALT, "secret") for number in (900, 1000))
+    users = [ALICE]
+    users += [User(f"outdated{n}", "secret", old, f"{n:040x}") for n in range(OUTDATED)]
+    users += [User(f"first{n}", "secret", new) for n in range(FRESH)]
+    with closing(stage.bench.open(cluster.dsn(name))) as database:
+        database.reset(users)
+    with psycopg.connect(cluster.dsn(name), autocommit=True) as admin:
+        admin.execute("SELECT setval(pg_get_serial_sequence('auth_user', 'id'), 1000000)")
+        admin.execute("CREATE ROLE site LOGIN")
+        admin.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO site")
+        admin.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO site")
+    with Hole(("127.0.0.1", cluster.port)) as hole:
+        url = f"postgres://site:unused@127.0.0.1:{hole.port}/{name}"
+
+        def start() -> Service:
+            stage.stop()
+            return stage.start(url, {"DATABASE_TIMEOUT": TIMEOUT, "DATABASE_CONNECTIONS": CONNECTIONS})
+
+        yield Site(cluster, name, hole, start, start())
+        stage.stop()
+
+
+def measure_one(site: Site, trouble: Trouble, seconds: float) -> Finding:
+    if not all(ask(site, kind).status == 200 for kind in KINDS):
+        # That it did not recover was told where it happened.
+        site.service = site.start()
+        assert all(ask(site, kind).status == 200 for kind in KINDS)
+    with trouble.during(site), Steady(site.service.address, RATE, site.request, PATIENCE) as load:
+        time.sleep(seconds)
+        load.is_over.set()
+        load.thread.join()
+    # What was asked meanwhile has been answered, so that only what comes now is the recovery.
+    after = recovery(site, trouble.recovery)
+    against = judge(load.seen, trouble.expected)
+    if after > trouble.recovery:
+        against.append(f"it recovers after {after:.1f} s")
+    if (backends := site.backends()) > CONNECTIONS + 2:
+        against.append(f"{backends} connections are left")
+    figure = f"{told(load.seen)}; longest wait {slowest(load.seen):.1f} s; well after {after:.1f} s"
+    how = f"{seconds:.0f} s at {RATE} requests/s"
+    return Finding(f"Database: {trouble.name}", how, figure, against)
+
+
+def ask(site: Site, kind: str) -> Seen:
+    """One request of that kind."""
+    while site.asked % len(KINDS) != KINDS.index(kind):
+        site.asked += 1
+    load = Steady(site.service.address, RATE, site.request, PATIENCE)
+    load.ask(*site.request(0))
+    return load.seen[0]
+
+
+def recovery(site: Site, within: float) -> float:
+    """How long it takes until each kind is answered as it should be."""
+    began = time.monotonic()
+    for kind in KINDS:
+        while ask(site, kind).status != 200 and time.monotonic() - began < within + 20:
+            time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def judge(seen: list[Seen], expected: Mapping[str, set[int]]) -> list[str]:
+    """What was answered and should not have been."""
+    against = []
+    for one in seen:
+        right = one.is_unavailable() if one.status == 503 else True
+        if one.status not in expected[one.kind] or not right:
+            against.append(f"{one.kind}: {one.status} {one.body[:60]!r}")
+        elif one.seconds > WAITS[one.kind] * TIMEOUT + SLACK:
+            against.append(f"{one.kind}: waited {one.seconds:.1f} s")
+    return against
+
+
+def told(seen: list[Seen]) -> str:
+    """The statuses of those who only read, and of those who write."""
+    groups = {"read": ("token", "login"), "write": ("outdated", "first")}
+    parts = [f"{name}: {statuses(o for o in seen if o.kind in kinds)}" for name, kinds in groups.items()]
+    return "; ".join(parts)

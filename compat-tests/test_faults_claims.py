@@ -1,0 +1,46 @@
+"""The claims of README's table of faults hold for this service, in their short form."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import Bench
+from faults import CLAIMS, HEAD, TABLE, Finding, Stage, measure, rows, with_rows
+from readme import README
+from services import Pair
+
+
+@pytest.mark.newest_only
+@pytest.mark.usefixtures("binary")
+@pytest.mark.parametrize("claim, kind", CLAIMS.items(), ids=CLAIMS)
+def test_it_holds(bench: Bench, pair: Pair, claim: str, kind: str) -> None:
+    findings = measure(claim, Stage(bench, pair, "ours"))
+    assert findings
+    for finding in findings:
+        assert not finding.against, (finding.claim, finding.figure, finding.against)
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_a_claim_that_does_not_hold_is_seen(bench: Bench, pair: Pair, kind: str) -> None:
+    """Django's answers to a crash of its database are none of ours."""
+    (finding,) = measure("crash", Stage(bench, pair, "django"))
+    assert any("token: 500" in text for text in finding.against)
+
+
+def test_readme_has_rows_for_every_claim() -> None:
+    text = README.read_text()
+    table = TABLE.search(text)
+    assert table and table[0].startswith(HEAD)
+    for claim in CLAIMS:
+        assert f"`scripts/faults {claim}`" in table[0], f"run scripts/faults {claim} --readme"
+
+
+def test_rows_are_replaced_in_the_order_of_the_claims() -> None:
+    text = f"a\n<!-- faults -->\n{HEAD}<!-- /faults -->\nb\n"
+    found = [Finding("is well", "by asking", "1 s")]
+    for claim in ("smuggling", "crash", "smuggling"):
+        text = with_rows(text, claim, rows(claim, found, found))
+    lines = [line for line in text.splitlines() if "by asking" in line]
+    assert [line.split("`")[1] for line in lines] == ["scripts/faults crash", "scripts/faults smuggling"]
+    assert text.startswith("a\n") and text.endswith("<!-- /faults -->\nb\n")
