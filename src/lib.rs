@@ -9,13 +9,14 @@
 //! Imports run down this list only: [`management`], [`observe`] and [`urls`], [`openapi`] and [`docs`], [`secret`] and
 //! [`forward_auth`], [`rest_framework`], [`state`], the two `models`, the token look-ups and [`django`], [`db`],
 //! [`metrics`], [`proxies`] and [`server`],
-//! [`settings`] and [`versions`]. A script checks it.
+//! [`settings`], [`memory`] and [`versions`]. A script checks it.
 
 pub mod db;
 pub mod django;
 pub mod docs;
 pub mod forward_auth;
 pub mod management;
+pub mod memory;
 pub mod metrics;
 pub mod observe;
 pub mod openapi;

@@ -45,6 +45,9 @@ use watched::Watched;
 /// How long the loop rests when `accept` fails, which is mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// hyper takes no smaller buffer.
+const MIN_BUFFER: usize = 8192;
+
 /// Whoever connects to a Unix socket has no address.
 pub const UNIX_CLIENT: Addr = Addr::Custom("unix", Cow::Borrowed(""));
 
@@ -136,6 +139,8 @@ fn http(limits: Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     // A client that has closed its side has left: its handler is dropped.
     http.half_close(false).header_read_timeout(None).max_header_size(limits.max_header_bytes);
+    // A body is read in pieces of this size: what a client sent stays in hyper's buffer until it is read over.
+    http.max_buf_size(limits.max_header_bytes + MIN_BUFFER);
     // Answers are short: to copy head and body together costs less than to hand the kernel two pieces.
     http.writev(false);
     http

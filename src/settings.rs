@@ -199,7 +199,7 @@ settings! {
     /// Files of a multipart body; `None`: no limit.
     DATA_UPLOAD_MAX_NUMBER_FILES data_upload_max_number_files: Option<usize> = "100";
     /// Bytes of any body that are read at most; a longer one is answered 413.
-    MAX_BODY_SIZE max_body_size: usize = "8388608";
+    MAX_BODY_SIZE max_body_size: usize = "5242880";
     /// Bytes of all bodies over 64 KiB that are read at the same time; beyond, the answer is 503.
     BODY_MEMORY body_memory: usize = "67108864";
     /// Django's middleware by its class paths; `django.middleware.locale.LocaleMiddleware` lets each request choose its language. Session, CSRF and message middleware change nothing here.

@@ -110,7 +110,7 @@ fn failures(view: &View, method: &str) -> Vec<Failure> {
                 APIException::UnsupportedMediaType(text.to_owned()),
             ),
         ]);
-        let empty = serializer.run_validation(&Data::empty()).err();
+        let empty = serializer.run_validation(Data::empty()).err();
         found.extend(empty.map(|error| Failure::new("required", "Fields are missing.", error)));
     }
     found.push(unavailable());

@@ -1,10 +1,9 @@
 //! `rest_framework.fields.CharField`: the checks of one value of `request.data`.
 
-use std::borrow::Cow;
-
 use super::messages::{self, Message, Text};
 use super::parsers::{PyStr, Value};
 use crate::django::utils::text::strip;
+use crate::memory::TypedText;
 
 /// A required text that may be neither null nor blank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,22 +15,22 @@ pub struct CharField {
 impl CharField {
     /// `CharField.run_validation`: the text, or all that is wrong with the value. `None` is a value
     /// that was not sent.
-    pub fn run_validation(self, value: Option<&Value>) -> Result<String, Vec<Text>> {
+    pub fn run_validation(self, value: Option<Value>) -> Result<TypedText, Vec<Text>> {
         let value = value.ok_or_else(|| fail(messages::REQUIRED))?;
-        if self.is_blank(value) {
+        if self.is_blank(&value) {
             return Err(fail(messages::BLANK));
         }
         let text = match value {
             Value::Null => return Err(fail(messages::NULL)),
-            Value::Str(text) => Cow::Borrowed(text),
-            Value::Int(digits) => Cow::Owned(digits.as_str().into()),
-            Value::Float(number) => Cow::Owned(float_repr(*number).as_str().into()),
+            Value::Str(text) => text,
+            Value::Int(text) => PyStr { text, surrogate: None },
+            Value::Float(number) => float_repr(number).as_str().into(),
             Value::Bool(_) | Value::List | Value::Object(_) | Value::File(_) => {
                 return Err(fail(messages::NO_STRING));
             }
         };
         run_validators(&text)?;
-        Ok(self.trim(&text.text).to_owned())
+        Ok(text.text.trimmed(|text| self.trim(text)))
     }
 
     /// Blank comes before any other check, and `str()` of a file is its name.
@@ -110,7 +109,7 @@ mod tests {
     const PASSWORD: CharField = CharField { trim_whitespace: false };
 
     fn error_of(field: CharField, value: &Value) -> Vec<Text> {
-        field.run_validation(Some(value)).unwrap_err()
+        field.run_validation(Some(value.clone())).unwrap_err()
     }
 
     fn text(text: &str) -> Value {
@@ -127,10 +126,10 @@ mod tests {
     fn only_a_trimmed_field_takes_blanks_for_blank() {
         let blanks = text(" \u{a0}\u{1c}\u{2028}\u{3000}");
         assert_eq!(error_of(USERNAME, &blanks), fail(messages::BLANK));
-        assert!(PASSWORD.run_validation(Some(&blanks)).is_ok());
+        assert!(PASSWORD.run_validation(Some(blanks)).is_ok());
         assert_eq!(error_of(PASSWORD, &text("")), fail(messages::BLANK));
-        assert_eq!(USERNAME.run_validation(Some(&text(" a b "))).unwrap(), "a b");
-        assert_eq!(USERNAME.run_validation(Some(&text("\u{200b}"))).unwrap(), "\u{200b}");
+        assert_eq!(&*USERNAME.run_validation(Some(text(" a b "))).unwrap(), "a b");
+        assert_eq!(&*USERNAME.run_validation(Some(text("\u{200b}"))).unwrap(), "\u{200b}");
     }
 
     #[test]
@@ -146,14 +145,14 @@ mod tests {
 
     #[test]
     fn numbers_become_their_text() {
-        let int = Value::Int("12345".to_owned());
-        assert_eq!(PASSWORD.run_validation(Some(&int)).unwrap(), "12345");
-        assert_eq!(PASSWORD.run_validation(Some(&Value::Float(1e22))).unwrap(), "1e+22");
+        let int = Value::Int("12345".into());
+        assert_eq!(&*PASSWORD.run_validation(Some(int)).unwrap(), "12345");
+        assert_eq!(&*PASSWORD.run_validation(Some(Value::Float(1e22))).unwrap(), "1e+22");
     }
 
     #[test]
     fn null_characters_and_surrogates_are_both_reported() {
-        let value = Value::Str(PyStr { text: "\0\u{fffd}".to_owned(), surrogate: Some(0xd800) });
+        let value = Value::Str(PyStr { text: "\0\u{fffd}".into(), surrogate: Some(0xd800) });
         let surrogate = Text::Formatted(messages::SURROGATES, "D800".to_owned());
         let messages = [messages::NULL_CHARACTERS.into(), surrogate];
         assert_eq!(error_of(PASSWORD, &value), messages);

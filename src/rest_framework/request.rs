@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poem::error::ReadBodyError;
+use futures_util::StreamExt;
 use poem::http::{HeaderMap, HeaderValue, header};
 use poem::{Body, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSecurityScheme, Registry};
@@ -18,11 +18,9 @@ use super::parsers::{self, Data, Limits, ParseFailure, Parser, ParserContext};
 use super::view::{APIView, View};
 use crate::django::auth::models::User;
 use crate::django::utils::http::text_of_header;
+use crate::memory::{self, Memory};
 use crate::proxies::{self, RequestId};
 use crate::state::State;
-
-/// Bodies up to this size are read without asking for memory.
-const SMALL_BODY: usize = 64 * 1024;
 
 /// `request.data`, parsed when the handler is about to run; `T` is its documented shape.
 pub struct RequestData<V, T> {
@@ -82,12 +80,12 @@ async fn parse(
     let Some(parser) = parsers::select_parser(view.parsers, &text, settings.versions()) else {
         let read = if chunked { read_body(body, None, length, state).await.ok() } else { None };
         return match read {
-            Some((bytes, _)) if bytes.is_empty() => Ok(Data::empty()),
+            Some((body, _)) if body.content().is_empty() => Ok(Data::empty()),
             _ => Err(APIException::UnsupportedMediaType(text)),
         };
     };
-    let (bytes, memory) = read_body(body, Some(parser), length, state).await?;
-    if bytes.is_empty() {
+    let (body, share) = read_body(body, Some(parser), length, state).await?;
+    if body.content().is_empty() {
         return Ok(Data::empty());
     }
     let limits = Limits {
@@ -98,14 +96,14 @@ async fn parse(
     let fields = view.serializer.map_or(&[][..], |serializer| serializer.fields);
     let fields = fields.iter().map(|field| field.name).collect();
     let context = ParserContext { limits, versions: settings.versions(), fields };
-    if memory.is_none() {
-        return Ok(parsers::parse(parser, &bytes, content_type, &context)?);
+    if share.is_none() {
+        return Ok(parsers::parse(parser, body, content_type, &context)?);
     }
     // A large body takes its time, in which other requests want the thread.
     let content_type = content_type.to_owned();
     let parsing = tokio::task::spawn_blocking(move || {
-        let data = parsers::parse(parser, &bytes, &content_type, &context);
-        drop(memory);
+        let data = parsers::parse(parser, body, &content_type, &context);
+        drop(share);
         data
     });
     Ok(parsing.await.map_err(|error| APIException::ServerError(Box::new(error)))??)
@@ -118,7 +116,7 @@ async fn read_body(
     parser: Option<Parser>,
     length: Option<&[u8]>,
     state: &State,
-) -> Result<(bytes::Bytes, Option<OwnedSemaphorePermit>), APIException> {
+) -> Result<(Memory, Option<OwnedSemaphorePermit>), APIException> {
     let State { settings, body_memory, .. } = state;
     let memory = settings.data_upload_max_memory_size;
     let (limit, over) = match (parser, memory) {
@@ -134,14 +132,28 @@ async fn read_body(
     if expected > limit && announced.is_some() {
         return Err(over);
     }
-    let share = if expected > SMALL_BODY { Some(share(body_memory, expected)?) } else { None };
-    let read = body.into_bytes_limit(limit);
+    let is_large = expected > memory::SMALL;
+    let share = if is_large { Some(share(body_memory, expected)?) } else { None };
+    let mut memory = Memory::with_room(expected);
+    let mut pieces = body.into_bytes_stream();
+    let read = async {
+        while let Some(piece) = pieces.next().await {
+            match piece {
+                Ok(piece) if memory.append(&piece) => {}
+                Ok(_) => return Err(over),
+                // The client left in the middle of its body: nobody reads this answer.
+                Err(_) => {
+                    let detail = "The request body is incomplete.";
+                    return Err(APIException::ParseError(detail.to_owned()));
+                }
+            }
+        }
+        Ok(())
+    };
     match tokio::time::timeout(settings.body_timeout, read).await {
         Err(_) => Err(APIException::RequestTimeout),
-        Ok(Ok(bytes)) => Ok((bytes, share)),
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(over),
-        // The client left in the middle of its body: nobody reads this answer.
-        Ok(Err(_)) => Err(APIException::ParseError("The request body is incomplete.".to_owned())),
+        Ok(Ok(())) => Ok((memory, share)),
+        Ok(Err(error)) => Err(error),
     }
 }
 

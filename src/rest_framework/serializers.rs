@@ -7,6 +7,7 @@ use super::fields::CharField;
 use super::messages::{self, Message, Text};
 use super::parsers::Data;
 use crate::django::utils::translation::Translation;
+use crate::memory::TypedText;
 
 /// One field: what it accepts, and how metadata and documents name it.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +34,7 @@ pub struct Serializer {
 impl Serializer {
     /// `is_valid(raise_exception=True)`: the values of the writable fields in their order, or
     /// the errors of all of them together.
-    pub fn run_validation(&self, data: &Data) -> Result<Vec<String>, APIException> {
+    pub fn run_validation(&self, mut data: Data) -> Result<Vec<TypedText>, APIException> {
         if data.is_none() {
             return Err(APIException::non_field_error("No data provided"));
         }
@@ -45,7 +46,7 @@ impl Serializer {
         let mut errors = Vec::new();
         let mut values = Vec::new();
         for field in self.fields.iter().filter(|field| !field.read_only) {
-            match field.kind.run_validation(data.get(field.name).as_deref()) {
+            match field.kind.run_validation(data.take(field.name)) {
                 Ok(value) => values.push(value),
                 Err(texts) => errors.push((field.name, texts)),
             }

@@ -3,6 +3,8 @@
 //! Why look at raw bytes when hyper has parsed them? It keeps of a repeated `Content-Length` the first, drops it beside
 //! `Transfer-Encoding`, and takes a bare LF for a line's end: afterwards nothing of it can be seen.
 
+use zeroize::{Zeroize, Zeroizing};
+
 /// The bytes that a connection received and hyper has not answered yet.
 #[derive(Default)]
 pub(super) struct Heads {
@@ -36,8 +38,13 @@ impl Heads {
             return false;
         };
         let acceptable = self.unread.get(..end).is_some_and(is_acceptable);
-        let rest = self.unread.split_off(end);
-        self.unread.clear();
+        let rest = Zeroizing::new(self.unread.split_off(end));
+        if body == Some(0) {
+            self.unread.clear();
+        } else {
+            // The body's first bytes came with the head, and are still behind it.
+            self.unread.zeroize();
+        }
         self.body_left = body.unwrap_or(0);
         self.untracked = body.is_none();
         self.received(&rest);

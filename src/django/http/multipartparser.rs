@@ -8,15 +8,18 @@ mod error;
 mod headers;
 mod stream;
 
+use std::ops::Range;
+
 use self::base64::{FileCheck, b64decode};
 pub use error::MultiPartError;
 use error::parser_error;
 use headers::{PartHeaders, sanitize_file_name};
 use stream::{Part, Separator, Stream, strip_bytes};
 
-use super::querydict::QueryDict;
+use super::querydict::Post;
 use crate::django::utils::encoding::Charset;
 use crate::django::utils::http::parse_header_parameters;
+use crate::memory::Memory;
 use crate::versions::Versions;
 
 /// The longest boundary that `boundary_re` takes.
@@ -44,17 +47,30 @@ impl Default for Limits {
     }
 }
 
-/// `request.FILES`, by field name and file name. Contents are not kept: nobody asks for them.
+/// `request.FILES`, by the names that a view reads and file name. Contents are not kept: nobody asks for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UploadedFiles(Vec<(String, String)>);
+pub struct UploadedFiles(Vec<(&'static str, String)>);
 
 impl UploadedFiles {
     /// The file name of the last file sent as `name`.
     #[must_use]
     pub fn get_last(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().rfind(|(key, _)| key == name);
+        let found = self.0.iter().rfind(|(key, _)| *key == name);
         found.map(|(_, file)| file.as_str())
     }
+
+    /// All of them, in the order in which they were sent.
+    pub fn into_names(self) -> impl Iterator<Item = (&'static str, String)> {
+        self.0.into_iter()
+    }
+}
+
+/// The last value of a name, as it was sent.
+#[derive(Debug)]
+struct Field {
+    name: &'static str,
+    raw: Range<usize>,
+    base64: bool,
 }
 
 /// Parses one body.
@@ -63,8 +79,11 @@ pub struct MultiPartParser<'a> {
     charset: Charset,
     limits: &'a Limits,
     versions: Versions,
+    /// The names that the view reads: of others nothing is kept.
+    names: &'a [&'static str],
     separator: Separator,
-    fields: QueryDict,
+    /// In the order of their places.
+    fields: Vec<Field>,
     files: UploadedFiles,
     bytes_read: usize,
     keys_read: usize,
@@ -78,15 +97,17 @@ impl<'a> MultiPartParser<'a> {
         charset: Charset,
         limits: &'a Limits,
         versions: Versions,
+        names: &'a [&'static str],
     ) -> Result<Self, MultiPartError> {
         Ok(Self {
+            names,
             charset,
             limits,
             versions,
             separator: Separator::new(
                 format!("--{}", boundary_of(content_type, versions)?).into_bytes(),
             ),
-            fields: QueryDict::default(),
+            fields: Vec::new(),
             files: UploadedFiles::default(),
             bytes_read: 0,
             keys_read: 0,
@@ -95,9 +116,9 @@ impl<'a> MultiPartParser<'a> {
     }
 
     /// `MultiPartParser.parse`
-    pub fn parse(mut self, body: &[u8]) -> Result<(QueryDict, UploadedFiles), MultiPartError> {
+    pub fn parse(mut self, memory: Memory) -> Result<(Post, UploadedFiles), MultiPartError> {
         let separator = self.separator.clone();
-        let mut stream = Stream::new(body);
+        let mut stream = Stream::new(memory.bytes());
         let mut unfinished = None;
         while stream.has_more() {
             let mut part = Part::new(&mut stream, &separator);
@@ -106,7 +127,8 @@ impl<'a> MultiPartParser<'a> {
             self.files.0.extend(unfinished.take());
             unfinished = self.handle_part(&headers, &mut part)?;
         }
-        Ok((self.fields, self.files))
+        let (charset, versions, files) = (self.charset, self.versions, self.files);
+        Ok((decoded(self.fields, memory, charset, versions), files))
     }
 
     /// One turn of the loop in `_parse`; returns a file that the next turn completes.
@@ -114,7 +136,7 @@ impl<'a> MultiPartParser<'a> {
         &mut self,
         headers: &PartHeaders,
         part: &mut Part<'_, '_>,
-    ) -> Result<Option<(String, String)>, MultiPartError> {
+    ) -> Result<Option<(&'static str, String)>, MultiPartError> {
         let filename = headers.filename();
         if filename.is_none() {
             self.count_key()?;
@@ -122,21 +144,21 @@ impl<'a> MultiPartParser<'a> {
         let Some(name) = headers.name() else {
             return Ok(None);
         };
-        let name = self.charset.decode_replacing(strip_bytes(name).as_bytes()).into_owned();
+        let name = self.charset.decode_replacing(strip_bytes(name).as_bytes());
         match filename {
-            Some(filename) => self.handle_file(name, filename, headers.is_base64(), part),
-            None => self.handle_field(name, headers.is_base64(), part).map(|()| None),
+            Some(filename) => self.handle_file(&name, filename, headers.is_base64(), part),
+            None => self.handle_field(&name, headers.is_base64(), part).map(|()| None),
         }
     }
 
     /// A file without a usable name counts, but its content is left unread.
     fn handle_file(
         &mut self,
-        name: String,
+        name: &str,
         filename: &str,
         base64: bool,
         part: &mut Part<'_, '_>,
-    ) -> Result<Option<(String, String)>, MultiPartError> {
+    ) -> Result<Option<(&'static str, String)>, MultiPartError> {
         self.files_read += 1;
         if self.limits.number_files.is_some_and(|most| self.files_read > most) {
             return Err(MultiPartError::TooManyFiles);
@@ -146,7 +168,11 @@ impl<'a> MultiPartParser<'a> {
             return Ok(None);
         };
         part.exhaust_file(base64.then(|| FileCheck::new(self.versions)))?;
-        Ok((!name.is_empty()).then_some((name, filename)))
+        Ok(self.known(name).map(|name| (name, filename)))
+    }
+
+    fn known(&self, name: &str) -> Option<&'static str> {
+        self.names.iter().copied().find(|known| *known == name)
     }
 
     /// Two more than the limit are fine, for what stands before the first and after the last boundary.
@@ -162,7 +188,7 @@ impl<'a> MultiPartParser<'a> {
 
     fn handle_field(
         &mut self,
-        name: String,
+        name: &str,
         base64: bool,
         part: &mut Part<'_, '_>,
     ) -> Result<(), MultiPartError> {
@@ -173,11 +199,34 @@ impl<'a> MultiPartParser<'a> {
         if most.is_some_and(|most| self.bytes_read > most) {
             return Err(MultiPartError::RequestDataTooBig);
         }
-        let decoded = if base64 { b64decode(raw, self.versions) } else { None };
-        let data = decoded.as_deref().unwrap_or(raw);
-        self.fields.append(name, self.charset.decode_replacing(data).into_owned());
+        if let Some(name) = self.known(name) {
+            self.fields.retain(|field| field.name != name);
+            self.fields.push(Field { name, raw, base64 });
+        }
         Ok(())
     }
+}
+
+/// The values as text. The body goes before they grow.
+fn decoded(fields: Vec<Field>, body: Memory, charset: Charset, versions: Versions) -> Post {
+    let raw = body.bytes();
+    let raw: Vec<_> =
+        fields.iter().map(|field| raw.get(field.raw.clone()).unwrap_or_default()).collect();
+    let mut memory = Memory::of(&raw);
+    drop(body);
+    let (mut start, mut to) = (memory.content().start, memory.first());
+    let mut places = Vec::new();
+    for Field { name, raw, base64 } in fields {
+        let mut place = start..start + raw.len();
+        start = place.end;
+        if base64 {
+            place = b64decode(&mut memory, &place, to, versions);
+        }
+        let end = charset.replace(&mut memory, &place, to);
+        places.push((name, to..end));
+        to = end;
+    }
+    Post::new(places.into_iter(), memory)
 }
 
 /// The checks of `MultiPartParser.__init__`.
@@ -213,14 +262,14 @@ mod tests {
 
     const TYPE: &str = "multipart/form-data; boundary=BBB";
 
-    fn parse_with(
-        limits: Limits,
-        body: &[u8],
-    ) -> Result<(QueryDict, UploadedFiles), MultiPartError> {
-        MultiPartParser::new(TYPE, Charset::Utf8, &limits, Versions::default())?.parse(body)
+    fn parse_with(limits: Limits, body: &[u8]) -> Result<(Post, UploadedFiles), MultiPartError> {
+        let names = &["a", "b"];
+        let parser =
+            MultiPartParser::new(TYPE, Charset::Utf8, &limits, Versions::default(), names)?;
+        parser.parse(Memory::of(&[body]))
     }
 
-    fn parse(body: &str) -> (QueryDict, UploadedFiles) {
+    fn parse(body: &str) -> (Post, UploadedFiles) {
         parse_with(Limits::default(), body.as_bytes()).unwrap()
     }
 
@@ -230,7 +279,7 @@ mod tests {
 
     fn error_of(content_type: &str) -> String {
         let limits = Limits::default();
-        match MultiPartParser::new(content_type, Charset::Utf8, &limits, Versions::default()) {
+        match MultiPartParser::new(content_type, Charset::Utf8, &limits, Versions::default(), &[]) {
             Err(MultiPartError::Parser(text)) => text,
             other => panic!("{other:?}"),
         }
@@ -294,7 +343,7 @@ mod tests {
         let too_long = part(&format!("name=a; x={}", "y".repeat(1024)), "1") + "--BBB--";
         let outcome = parse_with(Limits::default(), too_long.as_bytes());
         assert_eq!(outcome, parser_error("Request max total header size exceeded."));
-        assert_eq!(parse(&"x".repeat(1023)).0, QueryDict::default());
+        assert_eq!(parse(&"x".repeat(1023)).0, Post::default());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `django.utils.encoding` and Python's `codecs`: from bytes to text, by the label a client sent.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+mod ascii;
 mod code_page;
 mod decoder;
 mod double_byte;
@@ -9,12 +11,14 @@ mod escapes;
 mod runs;
 mod unicode;
 
+use ascii::{Ascii, Utf8};
 use code_page::CodePage;
-use decoder::{Decoder, Fault, replacing, strict, up_to_cut};
+use decoder::{Decoder, Fault, is_decodable, replacing, strict};
 use double_byte::DoubleByte;
 use escapes::Escapes;
 use unicode::{Order, Utf7, Utf16, Utf32};
 
+use crate::memory::Memory;
 use crate::versions::Versions;
 
 /// The names of Python's codecs: on each line a codec's own, then its aliases.
@@ -122,67 +126,96 @@ fn normalize(label: &str) -> String {
 }
 
 impl Charset {
-    /// `codecs.getreader(charset)(stream).read()`. The reader waits for the rest of a sequence that
-    /// the end of the stream cut off, so that is dropped and no error; `Err` is the text of the
-    /// `UnicodeError`.
-    pub fn read_stream(self, bytes: &[u8], versions: Versions) -> Result<Cow<'_, str>, String> {
-        match self {
-            Self::Utf8 => utf8_up_to_cut(bytes),
-            Self::Utf8Sig if BOM.starts_with(bytes) => Ok(Cow::Borrowed("")),
-            Self::Utf8Sig => utf8_up_to_cut(bytes.strip_prefix(BOM).unwrap_or(bytes)),
-            Self::Latin1 => Ok(latin1(bytes)),
-            Self::Ascii => ascii(bytes).map_err(|(position, _)| {
-                Fault::new("ascii", position, 1, "ordinal not in range(128)").text(bytes)
-            }),
-            // These readers wait for nothing.
-            Self::DoubleByte(codec) => {
-                let decoded = strict(&mut DoubleByte::new(codec), bytes, 0);
-                decoded.map(Cow::Owned).map_err(|fault| fault.text(bytes))
+    /// `codecs.getreader(charset)(stream).read()` of the content, which then is the text. The reader
+    /// waits for the rest of a sequence that the end of the stream cut off, so that is dropped and no
+    /// error; `Err` is the text of the `UnicodeError`.
+    pub fn read_stream(self, memory: &mut Memory, versions: Versions) -> Result<(), String> {
+        let (content, bytes) = (memory.content(), memory.bytes());
+        let text = match self {
+            Self::Utf8Sig if BOM.starts_with(bytes) => content.end..content.end,
+            Self::Utf8 | Self::Utf8Sig => {
+                let start = content.start + self.signature(bytes);
+                start..start + utf8_up_to_cut(memory.get(start..content.end))?
             }
+            Self::Latin1 | Self::Ascii if bytes.is_ascii() => content,
             other => {
+                // The readers of double bytes wait for nothing.
+                let waits = !matches!(other, Self::DoubleByte(_));
+                let unmarked = other.mark().filter(|_| other.order_of(bytes).is_none());
                 let (mut decoder, start) = other.decoder(bytes, true);
-                let read = up_to_cut(&mut *decoder, bytes, start);
-                let (text, end) = read.map_err(|fault| fault.text(bytes))?;
-                match other.mark() {
-                    Some((codec, width)) if other.order_of(bytes).is_none() && end >= width => {
-                        Err(no_mark(codec, width, versions))
+                let (text, read) = strict(&mut *decoder, memory, start, waits)?;
+                match unmarked {
+                    Some((codec, width)) if read >= width => {
+                        return Err(no_mark(codec, width, versions));
                     }
-                    _ => Ok(Cow::Owned(text)),
+                    _ => text,
                 }
             }
-        }
+        };
+        memory.set_content(text);
+        Ok(())
     }
 
-    /// `bytes.decode(charset)`; `None` is a `UnicodeDecodeError`.
+    /// `bytes.decode(charset)` of the content, which then is the text; false is a
+    /// `UnicodeDecodeError`, and the content is as it was.
     #[must_use]
-    pub fn decode(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Utf8 => str::from_utf8(bytes).ok().map(Cow::Borrowed),
-            Self::Utf8Sig => Self::Utf8.decode(bytes.strip_prefix(BOM).unwrap_or(bytes)),
-            Self::Latin1 => Some(latin1(bytes)),
-            Self::Ascii => ascii(bytes).ok(),
+    pub fn decode(self, memory: &mut Memory) -> bool {
+        let (content, bytes) = (memory.content(), memory.bytes());
+        let text = match self {
+            Self::Utf8 | Self::Utf8Sig => {
+                let start = content.start + self.signature(bytes);
+                if str::from_utf8(memory.get(start..content.end)).is_err() {
+                    return false;
+                }
+                start..content.end
+            }
+            Self::Latin1 | Self::Ascii if bytes.is_ascii() => content,
             other => {
                 let (mut decoder, start) = other.decoder(bytes, false);
-                strict(&mut *decoder, bytes, start).ok().map(Cow::Owned)
+                if !is_decodable(&mut *decoder, bytes, start) {
+                    return false;
+                }
+                match strict(&mut *decoder, memory, start, false) {
+                    Ok((text, _)) => text,
+                    Err(_) => return false,
+                }
             }
-        }
+        };
+        memory.set_content(text);
+        true
     }
 
-    /// `bytes.decode(charset, "replace")`, which is also `force_str(bytes, charset, errors="replace")`.
+    /// `bytes.decode(charset, "replace")`, which is also `force_str(bytes, charset, errors="replace")`,
+    /// of the bytes that stand there. The text is written from `to` on; where it ends is returned.
     #[must_use]
-    pub fn decode_replacing(self, bytes: &[u8]) -> Cow<'_, str> {
-        match self {
-            Self::Utf8 => String::from_utf8_lossy(bytes),
-            Self::Utf8Sig => String::from_utf8_lossy(bytes.strip_prefix(BOM).unwrap_or(bytes)),
-            Self::Latin1 => latin1(bytes),
-            Self::Ascii => {
-                ascii(bytes).unwrap_or_else(|_| bytes.iter().copied().map(ascii_or_fffd).collect())
-            }
-            other => {
-                let (mut decoder, start) = other.decoder(bytes, false);
-                Cow::Owned(replacing(&mut *decoder, bytes, start))
-            }
+    pub fn replace(self, memory: &mut Memory, bytes: &Range<usize>, to: usize) -> usize {
+        let raw = memory.get(bytes.clone());
+        let bytes = bytes.start + self.signature(raw)..bytes.end;
+        let raw = memory.get(bytes.clone());
+        let is_text = match self {
+            Self::Utf8 | Self::Utf8Sig => str::from_utf8(raw).is_ok(),
+            Self::Latin1 | Self::Ascii => raw.is_ascii(),
+            _ => false,
+        };
+        if is_text {
+            return memory.copy(&bytes, to);
         }
+        let (mut decoder, start) = self.decoder(raw, false);
+        replacing(&mut *decoder, memory, &(bytes.start + start..bytes.end), to)
+    }
+
+    /// The same of a few bytes.
+    #[must_use]
+    pub fn decode_replacing(self, bytes: &[u8]) -> String {
+        let mut memory = Memory::of(&[bytes]);
+        let (content, first) = (memory.content(), memory.first());
+        let end = self.replace(&mut memory, &content, first);
+        memory.text(first..end).to_owned()
+    }
+
+    /// How much of the bytes is the mark of `utf-8-sig`.
+    fn signature(self, bytes: &[u8]) -> usize {
+        if self == Self::Utf8Sig && bytes.starts_with(BOM) { BOM.len() } else { 0 }
     }
 
     /// The codecs that a byte order mark belongs to, and its width.
@@ -214,9 +247,9 @@ impl Charset {
             Self::RawUnicodeEscape => Box::new(Escapes { is_raw: true, is_reader }),
             Self::DoubleByte(codec) => Box::new(DoubleByte::new(codec)),
             Self::CodePage(name) => Box::new(CodePage::new(name).unwrap_or_default()),
-            Self::Utf8 | Self::Utf8Sig | Self::Latin1 | Self::Ascii => {
-                Box::new(CodePage::default())
-            }
+            Self::Utf8 | Self::Utf8Sig => Box::new(Utf8),
+            Self::Latin1 => Box::new(CodePage::default()),
+            Self::Ascii => Box::new(Ascii),
         };
         (decoder, start)
     }
@@ -225,7 +258,7 @@ impl Charset {
 /// The text of a `UnicodeError` until Python 3.12, and of a `UnicodeDecodeError` from then on.
 fn no_mark(codec: &'static str, width: usize, versions: Versions) -> String {
     if versions.marks_are_missed_by_position() {
-        return Fault::new(codec, 0, width, "Stream does not start with BOM").text(&[]);
+        return Fault::new(codec, 0, width, "Stream does not start with BOM").text(&[], 0);
     }
     format!("{} stream does not start with BOM", codec.to_uppercase())
 }
@@ -235,32 +268,24 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// `bytes.decode("latin-1")`, which is also how WSGI hands a header over.
 #[must_use]
 pub fn latin1(bytes: &[u8]) -> Cow<'_, str> {
-    ascii(bytes).unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect())
-}
-
-/// The text, or position and value of the first byte that is not ASCII.
-fn ascii(bytes: &[u8]) -> Result<Cow<'_, str>, (usize, u8)> {
-    let mut positions = bytes.iter().copied().enumerate();
-    match positions.find(|(_, byte)| !byte.is_ascii()) {
-        Some(bad) => Err(bad),
-        None => Ok(String::from_utf8_lossy(bytes)),
+    match str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        _ => bytes.iter().copied().map(char::from).collect(),
     }
 }
 
-fn ascii_or_fffd(byte: u8) -> char {
-    if byte.is_ascii() { char::from(byte) } else { char::REPLACEMENT_CHARACTER }
-}
-
-fn utf8_up_to_cut(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+/// How much of the bytes is text.
+fn utf8_up_to_cut(bytes: &[u8]) -> Result<usize, String> {
     let Err(error) = str::from_utf8(bytes) else {
-        return Ok(String::from_utf8_lossy(bytes));
+        return Ok(bytes.len());
     };
-    let (valid, rest) = bytes.split_at_checked(error.valid_up_to()).unwrap_or((bytes, b""));
+    let valid = error.valid_up_to();
+    let rest = bytes.get(valid..).unwrap_or_default();
     match error.error_len() {
         // Python still waits for a third byte here, though none can make it valid.
-        Some(_) if matches!(rest, [0xed, 0xa0..=0xbf]) => Ok(String::from_utf8_lossy(valid)),
-        None => Ok(String::from_utf8_lossy(valid)),
-        Some(length) => Err(utf8_fault(valid.len(), length, rest).text(bytes)),
+        Some(_) if matches!(rest, [0xed, 0xa0..=0xbf]) => Ok(valid),
+        None => Ok(valid),
+        Some(length) => Err(utf8_fault(valid, length, rest).text(bytes, 0)),
     }
 }
 
@@ -271,6 +296,21 @@ fn utf8_fault(position: usize, length: usize, rest: &[u8]) -> Fault {
         _ => "invalid continuation byte",
     };
     Fault::new("utf-8", position, length, reason)
+}
+
+/// The same on bytes, for the tests.
+#[cfg(test)]
+impl Charset {
+    fn read(self, bytes: &[u8], versions: Versions) -> Result<String, String> {
+        let mut memory = Memory::of(&[bytes]);
+        self.read_stream(&mut memory, versions)?;
+        Ok(String::from_utf8(memory.bytes().to_vec()).unwrap())
+    }
+
+    fn decoded(self, bytes: &[u8]) -> Option<String> {
+        let mut memory = Memory::of(&[bytes]);
+        self.decode(&mut memory).then(|| String::from_utf8(memory.bytes().to_vec()).unwrap())
+    }
 }
 
 #[cfg(test)]
@@ -310,19 +350,16 @@ mod tests {
 
     #[test]
     fn a_cut_sequence_at_the_end_of_a_stream_is_dropped() {
-        assert_eq!(
-            Charset::Utf8.read_stream(b"a\xf0\x9f\x98", Versions::default()),
-            Ok("a".into())
-        );
-        assert_eq!(Charset::Utf8.read_stream(b"a\xed\xa0", Versions::default()), Ok("a".into()));
-        assert!(Charset::Utf8.read_stream(b"a\xed\xa0\x80", Versions::default()).is_err());
-        assert_eq!(Charset::Utf8Sig.read_stream(b"\xef\xbb", Versions::default()), Ok("".into()));
-        assert_eq!(Charset::Utf8.decode(b"a\xf0\x9f\x98"), None);
+        assert_eq!(Charset::Utf8.read(b"a\xf0\x9f\x98", Versions::default()), Ok("a".into()));
+        assert_eq!(Charset::Utf8.read(b"a\xed\xa0", Versions::default()), Ok("a".into()));
+        assert!(Charset::Utf8.read(b"a\xed\xa0\x80", Versions::default()).is_err());
+        assert_eq!(Charset::Utf8Sig.read(b"\xef\xbb", Versions::default()), Ok(String::new()));
+        assert_eq!(Charset::Utf8.decoded(b"a\xf0\x9f\x98"), None);
     }
 
     #[test]
     fn decode_errors_have_the_text_of_python() {
-        let text = |bytes| Charset::Utf8.read_stream(bytes, Versions::default()).unwrap_err();
+        let text = |bytes| Charset::Utf8.read(bytes, Versions::default()).unwrap_err();
         assert_eq!(
             text(b"abc\xff"),
             "'utf-8' codec can't decode byte 0xff in position 3: invalid start byte"
@@ -336,7 +373,7 @@ mod tests {
             "'utf-8' codec can't decode bytes in position 1-2: invalid continuation byte"
         );
         assert_eq!(
-            Charset::Ascii.read_stream(b"ab\xe9", Versions::default()).unwrap_err(),
+            Charset::Ascii.read(b"ab\xe9", Versions::default()).unwrap_err(),
             "'ascii' codec can't decode byte 0xe9 in position 2: ordinal not in range(128)"
         );
     }

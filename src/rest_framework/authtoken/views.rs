@@ -7,6 +7,7 @@ use super::serializers::{AUTH_TOKEN, AuthToken, AuthTokenRequest};
 use crate::django::auth::backends::{self, Refused};
 use crate::django::auth::hashers::Password;
 use crate::django::auth::models::Credentials;
+use crate::memory::TypedText;
 use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::messages::REFUSED;
@@ -51,8 +52,8 @@ impl ObtainAuthToken {
         client: RequestClient,
         body: RequestData<ObtainAuthToken, AuthTokenRequest>,
     ) -> Result<Response<AuthToken>, APIException> {
-        let values = AUTH_TOKEN.run_validation(&body.data)?;
-        let Ok([username, password]) = <[String; 2]>::try_from(values) else {
+        let values = AUTH_TOKEN.run_validation(body.data)?;
+        let Ok([username, password]) = <[TypedText; 2]>::try_from(values) else {
             return Err(APIException::ServerError("AUTH_TOKEN has other fields".into()));
         };
         let token = obtain(&state, &client, &username, password.into()).await?;

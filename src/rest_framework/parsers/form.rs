@@ -1,17 +1,18 @@
 //! `rest_framework.parsers.FormParser`: `application/x-www-form-urlencoded`.
 
-use super::{Data, ParseFailure};
+use super::{Data, ParseFailure, ParserContext};
 use crate::django::http::multipartparser::UploadedFiles;
-use crate::django::http::querydict::{QueryDict, TooManyFieldsSent};
+use crate::django::http::querydict::{Post, TooManyFieldsSent};
 use crate::django::utils::encoding::Charset;
+use crate::memory::Memory;
 
 /// `FormParser.parse`
 pub(super) fn parse(
-    body: &[u8],
+    body: Memory,
     charset: Charset,
-    number_fields: Option<usize>,
+    context: &ParserContext,
 ) -> Result<Data, ParseFailure> {
-    let fields = QueryDict::from_form(body, charset, number_fields)
+    let fields = Post::from_form(body, charset, context.limits.number_fields, &context.fields)
         .map_err(|TooManyFieldsSent| ParseFailure::TooManyFields)?;
-    Ok(Data::Form(fields, UploadedFiles::default()))
+    Ok(Data::of_form(fields, UploadedFiles::default()))
 }

@@ -7,6 +7,7 @@ pub mod value;
 
 use crate::django::utils::encoding::{Charset, Lookup, lookup};
 use crate::django::utils::http::{charset_of, text_of_header};
+use crate::memory::Memory;
 use crate::rest_framework::utils::mediatypes::MediaType;
 use crate::versions::Versions;
 
@@ -82,20 +83,20 @@ pub fn select_parser(parsers: &[Parser], content_type: &str, versions: Versions)
 /// `content_type` is the raw header.
 pub fn parse(
     parser: Parser,
-    body: &[u8],
+    body: Memory,
     content_type: &[u8],
     context: &ParserContext,
 ) -> Result<Data, ParseFailure> {
     let ParserContext { limits, versions, .. } = context;
     // `request.body`, which a multipart body does not pass: its fields are counted one by one.
     let in_memory = parser != Parser::MultiPart && versions.bodies_are_bounded();
-    if in_memory && limits.max_memory_size.is_some_and(|most| body.len() > most) {
+    if in_memory && limits.max_memory_size.is_some_and(|most| body.bytes().len() > most) {
         return Err(ParseFailure::RequestDataTooBig);
     }
     let content_type = text_of_header(content_type);
     let charset = get_encoding(&content_type, *versions)?;
     match parser {
-        Parser::Form => form::parse(body, charset, limits.number_fields),
+        Parser::Form => form::parse(body, charset, context),
         Parser::MultiPart => multipart::parse(body, &content_type, charset, context),
         Parser::Json => json::parse(body, charset, context),
     }
@@ -123,7 +124,7 @@ mod tests {
 
     fn json(content_type: &str, body: &[u8]) -> Result<Data, ParseFailure> {
         let context = ParserContext { fields: vec!["a"], ..ParserContext::default() };
-        parse(Parser::Json, body, content_type.as_bytes(), &context)
+        parse(Parser::Json, Memory::of(&[body]), content_type.as_bytes(), &context)
     }
 
     fn selected(content_type: &str) -> Option<Parser> {
@@ -158,8 +159,7 @@ mod tests {
 
     #[test]
     fn the_charset_decides_how_a_body_is_read() {
-        let name =
-            |outcome: Result<Data, _>| outcome.unwrap().get("a").map(std::borrow::Cow::into_owned);
+        let name = |outcome: Result<Data, _>| outcome.unwrap().take("a");
         let latin = json("application/json; charset=latin-1", b"{\"a\":\"\xe9\"}");
         assert_eq!(name(latin), Some(Value::Str("é".into())));
         let unknown = json("application/json; charset=bogus", "{\"a\":\"é\"}".as_bytes());
@@ -183,8 +183,9 @@ mod tests {
     fn a_body_over_the_memory_limit_is_too_big_but_for_multipart() {
         let limits = Limits { max_memory_size: Some(2), ..Limits::default() };
         let context = ParserContext { limits, ..ParserContext::default() };
-        let outcome =
-            |parser, body: &[u8]| parse(parser, body, b"multipart/x; boundary=b", &context);
+        let outcome = |parser, body: &[u8]| {
+            parse(parser, Memory::of(&[body]), b"multipart/x; boundary=b", &context)
+        };
         assert_eq!(outcome(Parser::Json, b"[ ]"), Err(ParseFailure::RequestDataTooBig));
         assert_eq!(outcome(Parser::Form, b"a=b"), Err(ParseFailure::RequestDataTooBig));
         assert!(outcome(Parser::Json, b"[]").is_ok());
@@ -195,8 +196,9 @@ mod tests {
     fn a_file_wins_over_a_field_of_its_name() {
         let body = b"--b\r\nContent-Disposition: form-data; name=a; filename=f\r\n\r\n\r\n\
             --b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--";
-        let context = ParserContext::default();
+        let context = ParserContext { fields: vec!["a"], ..ParserContext::default() };
+        let body = Memory::of(&[body]);
         let data = parse(Parser::MultiPart, body, b"multipart/x; boundary=b", &context);
-        assert_eq!(data.unwrap().get("a").as_deref(), Some(&Value::File("f".to_owned())));
+        assert_eq!(data.unwrap().take("a"), Some(Value::File("f".to_owned())));
     }
 }

@@ -3,17 +3,19 @@
 use super::{Data, ParseFailure, ParserContext};
 use crate::django::http::multipartparser::{MultiPartError, MultiPartParser};
 use crate::django::utils::encoding::Charset;
+use crate::memory::Memory;
 
 /// `MultiPartParser.parse`; `content_type` is the header read as latin-1.
 pub(super) fn parse(
-    body: &[u8],
+    body: Memory,
     content_type: &str,
     charset: Charset,
     context: &ParserContext,
 ) -> Result<Data, ParseFailure> {
-    let parser = MultiPartParser::new(content_type, charset, &context.limits, context.versions)?;
+    let ParserContext { limits, versions, fields } = context;
+    let parser = MultiPartParser::new(content_type, charset, limits, *versions, fields)?;
     let (fields, files) = parser.parse(body)?;
-    Ok(Data::Form(fields, files))
+    Ok(Data::of_form(fields, files))
 }
 
 impl From<MultiPartError> for ParseFailure {

@@ -1,31 +1,23 @@
 //! The Python values that `request.data` holds after a parser of `rest_framework.parsers` ran.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::django::http::multipartparser::UploadedFiles;
-use crate::django::http::querydict::QueryDict;
+use crate::django::http::querydict::Post;
+use crate::memory::TypedText;
 
 /// A Python `str`. It may hold what a Rust `String` cannot: surrogates without a partner.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PyStr {
     /// The text; a lone surrogate stands here as U+FFFD.
-    pub text: String,
+    pub text: TypedText,
     /// The first lone surrogate, which is the only one DRF ever names.
     pub surrogate: Option<u16>,
 }
 
 impl From<&str> for PyStr {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), surrogate: None }
-    }
-}
-
-/// Prints no content: request data holds passwords.
-impl fmt::Debug for PyStr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PyStr({} bytes)", self.text.len())
+        Self { text: text.into(), surrogate: None }
     }
 }
 
@@ -37,7 +29,7 @@ pub enum Value {
     /// `bool`
     Bool(bool),
     /// `int`, as `str()` prints it: exact, at most 4300 digits.
-    Int(String),
+    Int(TypedText),
     /// `float`
     Float(f64),
     /// `str`
@@ -74,23 +66,32 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A JSON object: of a key that comes twice, the last value. A tree, because it stays small when a
-/// client sends a body of nothing but short keys.
+/// What a view reads of a JSON object or a form, by name; a name comes once.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Object(BTreeMap<Box<str>, Value>);
+pub struct Object(Vec<(&'static str, Value)>);
 
 impl Object {
     /// The value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// Sets `key`. A key with a lone surrogate equals no name a field can have, so it is dropped.
-    pub(crate) fn insert(&mut self, key: PyStr, value: Value) {
-        if key.surrogate.is_none() {
-            self.0.insert(key.text.into_boxed_str(), value);
+    /// Takes the value of `name` out.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(key, _)| *key == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+}
+
+impl FromIterator<(&'static str, Value)> for Object {
+    fn from_iter<T: IntoIterator<Item = (&'static str, Value)>>(members: T) -> Self {
+        let mut object = Self::default();
+        for (name, value) in members {
+            object.take(name);
+            object.0.push((name, value));
         }
+        object
     }
 }
 
@@ -100,28 +101,31 @@ pub enum Data {
     /// What `JSONParser` returns: any JSON value, not only an object.
     Json(Value),
     /// What `FormParser` and `MultiPartParser` return.
-    Form(QueryDict, UploadedFiles),
+    Form(Object),
 }
 
 impl Data {
     /// The data of a request without a body, whatever its Content-Type says.
     #[must_use]
     pub fn empty() -> Self {
-        Self::Form(QueryDict::default(), UploadedFiles::default())
+        Self::Form(Object::default())
     }
 
-    /// The value a field named `name` is given; of several the last, and a file before a field,
-    /// because `Request._load_data_and_files` appends the files.
+    /// A form's data: of several values the last, and a file before a field, because
+    /// `Request._load_data_and_files` appends the files.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Cow<'_, Value>> {
+    pub fn of_form(fields: Post, files: UploadedFiles) -> Self {
+        let text = |text| Value::Str(PyStr { text, surrogate: None });
+        let fields = fields.into_values().map(|(name, value)| (name, text(value)));
+        let files = files.into_names().map(|(name, file)| (name, Value::File(file)));
+        Self::Form(fields.chain(files).collect())
+    }
+
+    /// Takes out the value that a field named `name` is given.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
         match self {
-            Self::Json(Value::Object(object)) => object.get(name).map(Cow::Borrowed),
+            Self::Json(Value::Object(object)) | Self::Form(object) => object.take(name),
             Self::Json(_) => None,
-            Self::Form(fields, files) => {
-                let file = files.get_last(name).map(|file| Value::File(file.to_owned()));
-                let field = || fields.get_last(name).map(|text| Value::Str(text.into()));
-                file.or_else(field).map(Cow::Owned)
-            }
         }
     }
 
@@ -130,7 +134,7 @@ impl Data {
     pub fn python_type_name(&self) -> &'static str {
         match self {
             Self::Json(value) => value.python_type_name(),
-            Self::Form(..) => "QueryDict",
+            Self::Form(_) => "QueryDict",
         }
     }
 
@@ -143,7 +147,7 @@ impl Data {
     /// Whether a serializer takes the data: `isinstance(data, Mapping)`.
     #[must_use]
     pub fn is_mapping(&self) -> bool {
-        matches!(self, Self::Form(..) | Self::Json(Value::Object(_)))
+        matches!(self, Self::Form(_) | Self::Json(Value::Object(_)))
     }
 }
 

@@ -4,9 +4,11 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::memory::TypedText;
+
 /// A password as the user typed it. Never printed, wiped when dropped.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password(TypedText);
 
 impl Password {
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -16,13 +18,19 @@ impl Password {
     /// The memory that it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.0.capacity()
+        self.0.held_bytes()
     }
 }
 
 impl From<String> for Password {
     fn from(password: String) -> Self {
-        Self(Zeroizing::new(password))
+        Self(password.into())
+    }
+}
+
+impl From<TypedText> for Password {
+    fn from(password: TypedText) -> Self {
+        Self(password)
     }
 }
 

@@ -1,28 +1,70 @@
 //! Python's `base64.b64decode`, as it is called of parts with `Content-Transfer-Encoding: base64`.
 
+use std::ops::Range;
+
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::django::utils::text::is_bytes_space;
+use crate::memory::Memory;
 use crate::versions::Versions;
 
-/// What a release makes of a field's value; `None` if it is no base64 to it.
-pub(super) fn b64decode(data: &[u8], versions: Versions) -> Option<Vec<u8>> {
-    if versions.base64_is_validated() {
-        return validated(data);
-    }
-    let mut lenient = Lenient::default();
-    let decoded = data.iter().filter_map(|byte| lenient.feed(*byte)).collect();
-    lenient.is_whole().then_some(decoded)
+/// What a release makes of a field's value, which stands at `data` with room before it from `room` on: where the
+/// decoded bytes stand, or the value itself if it is no base64 to the release.
+pub(super) fn b64decode(
+    memory: &mut Memory,
+    data: &Range<usize>,
+    room: usize,
+    versions: Versions,
+) -> Range<usize> {
+    let length = if versions.base64_is_validated() {
+        decode_validated(memory, data, room)
+    } else {
+        decode_lenient(memory, data)
+    };
+    length.map_or(data.clone(), |length| data.start..data.start + length)
 }
 
-/// `b64decode(data, validate=True)`. Python wants exact padding only where some is needed: after a
-/// whole quad any number of `=` is fine.
-pub(super) fn validated(data: &[u8]) -> Option<Vec<u8>> {
-    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
+fn decode_validated(memory: &mut Memory, data: &Range<usize>, room: usize) -> Option<usize> {
+    let (before, bytes) = memory.write(room).split_at_mut_checked(data.start)?;
+    let digits = digits(bytes.get(..data.len())?)?;
+    let length = ENGINE.decode_slice(digits, before.get_mut(room..)?).ok()?;
+    memory.copy(&(room..room + length), data.start);
+    Some(length)
+}
+
+/// Looks before it writes: what is no base64 stays as it is.
+fn decode_lenient(memory: &mut Memory, data: &Range<usize>) -> Option<usize> {
+    let mut lenient = Lenient::default();
+    for byte in memory.get(data.clone()) {
+        lenient.feed(*byte);
+    }
+    if !lenient.is_whole() {
+        return None;
+    }
+    let (mut lenient, mut written) = (Lenient::default(), 0);
+    let bytes = memory.write(data.start).get_mut(data.clone())?;
+    for read in 0..bytes.len() {
+        let decoded = bytes.get(read).and_then(|byte| lenient.feed(*byte));
+        if let (Some(decoded), Some(place)) = (decoded, bytes.get_mut(written)) {
+            *place = decoded;
+            written += 1;
+        }
+    }
+    Some(written)
+}
+
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone);
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
+/// The digits of `b64decode(data, validate=True)`. Python wants exact padding only where some is needed: after a
+/// whole quad any number of `=` is fine.
+fn digits(data: &[u8]) -> Option<&[u8]> {
     let digits = data.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let (digits, padding) = data.split_at_checked(digits)?;
     let padded = match digits.len() % 4 {
@@ -31,8 +73,12 @@ pub(super) fn validated(data: &[u8]) -> Option<Vec<u8>> {
         3 => padding.len() == 1,
         _ => false,
     };
-    let engine = GeneralPurpose::new(&STANDARD, CONFIG);
-    if padded { engine.decode(digits).ok() } else { None }
+    padded.then_some(digits)
+}
+
+/// `b64decode(data, validate=True)`
+fn validated(data: &[u8]) -> Option<Vec<u8>> {
+    ENGINE.decode(digits(data)?).ok()
 }
 
 /// `binascii.a2b_base64` without its strict mode: what is no digit is read over, and padding where it
@@ -166,8 +212,10 @@ mod tests {
             ("YQ=x=", Some("a\u{c}")),
             ("YWI", None),
         ] {
-            let found = b64decode(data.as_bytes(), versions("6.0"));
-            assert_eq!(found.as_deref(), decoded.map(str::as_bytes), "{data}");
+            let mut memory = Memory::of(&[data.as_bytes()]);
+            let (content, first) = (memory.content(), memory.first());
+            let found = b64decode(&mut memory, &content, first, versions("6.0"));
+            assert_eq!(memory.text(found), decoded.unwrap_or(data), "{data}");
         }
     }
 

@@ -24,6 +24,7 @@ impl PartHeaders {
         versions: Versions,
     ) -> Result<Self, MultiPartError> {
         let chunk = part.read(MAX_TOTAL_HEADER_SIZE);
+        let chunk = part.bytes(chunk);
         let Some(end) = chunk.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
             if chunk.len() < MAX_TOTAL_HEADER_SIZE || !versions.long_part_headers_are_refused() {
                 return Ok(Self::default());

@@ -130,13 +130,18 @@ impl<'s, 'b> Part<'s, 'b> {
         self.stream.position
     }
 
-    /// `read(size)`
-    pub(super) fn read(&mut self, size: usize) -> &'b [u8] {
+    /// The bytes of the body that stand there.
+    pub(super) fn bytes(&self, place: Range<usize>) -> &'b [u8] {
+        self.stream.body.get(place).unwrap_or_default()
+    }
+
+    /// `read(size)`: where it is.
+    pub(super) fn read(&mut self, size: usize) -> Range<usize> {
         while self.unread.len() < size && self.fetch() {}
         let end = self.unread.end.min(self.unread.start.saturating_add(size));
         let taken = self.unread.start..end;
         self.unread.start = end;
-        self.stream.body.get(taken).unwrap_or_default()
+        taken
     }
 
     /// `unget`
@@ -149,6 +154,7 @@ impl<'s, 'b> Part<'s, 'b> {
         let mut check = base64;
         while !self.unread.is_empty() || self.fetch() {
             let chunk = self.read(self.unread.len());
+            let chunk = self.bytes(chunk);
             if check.as_mut().is_some_and(|check| !check.take(chunk)) {
                 return parser_error("Could not decode base64 data.");
             }

@@ -1,6 +1,6 @@
 //! Python's `charmap` codecs: a byte, a sign. `scripts/codec_tables` writes their table.
 
-use super::decoder::{Decoder, Fault};
+use super::decoder::{Decoder, Fault, Sink};
 use super::runs::runs;
 
 const CODE_PAGES: &str = include_str!("code_pages.txt");
@@ -39,7 +39,7 @@ impl CodePage {
 }
 
 impl Decoder for CodePage {
-    fn step(&mut self, bytes: &[u8], position: usize, text: &mut String) -> Result<usize, Fault> {
+    fn step(&mut self, bytes: &[u8], position: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         let byte = bytes.get(position).copied().unwrap_or_default();
         match self.0.get(usize::from(byte)) {
             Some(Some(sign)) => text.push(*sign),

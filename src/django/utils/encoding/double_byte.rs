@@ -3,7 +3,7 @@
 
 use encoding_rs::Encoding;
 
-use super::decoder::{Decoder, Fault};
+use super::decoder::{Decoder, Fault, Sink};
 use super::runs::{Run, runs};
 
 const MENDS: &str = include_str!("double_bytes.txt");
@@ -61,7 +61,7 @@ impl DoubleByte {
         }
     }
 
-    fn decoded(&self, sequence: &[u8], text: &mut String) -> Option<()> {
+    fn decoded(&self, sequence: &[u8], text: &mut Sink<'_>) -> Option<()> {
         let code = sequence.iter().fold(0, |code, byte| code << 8 | u32::from(*byte));
         let next = self.mends.partition_point(|run| run.start <= code);
         let run = next.checked_sub(1).and_then(|at| self.mends.get(at));
@@ -87,7 +87,7 @@ enum Lead {
 }
 
 impl Decoder for DoubleByte {
-    fn step(&mut self, bytes: &[u8], position: usize, text: &mut String) -> Result<usize, Fault> {
+    fn step(&mut self, bytes: &[u8], position: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         let rest = bytes.get(position..).unwrap_or_default();
         let lead = rest.first().copied().unwrap_or_default();
         let illegal = || Fault::new(self.codec.name, position, 1, "illegal multibyte sequence");

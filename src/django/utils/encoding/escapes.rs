@@ -1,7 +1,7 @@
 //! Python's `unicode_escape` and `raw_unicode_escape`: latin-1 with the escapes of a string literal. A
 //! surrogate, which Python lets through, becomes U+FFFD.
 
-use super::decoder::{Decoder, Fault};
+use super::decoder::{Decoder, Fault, Sink};
 
 /// Either of the two.
 pub(super) struct Escapes {
@@ -23,7 +23,7 @@ impl Escapes {
         start: usize,
         length: usize,
         reason: &'static str,
-        text: &mut String,
+        text: &mut Sink<'_>,
     ) -> Result<usize, Fault> {
         let digits = bytes.get(start + 2..).unwrap_or_default();
         let found = digits.iter().take(length).take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -45,7 +45,7 @@ impl Escapes {
         Ok(start + 2 + length)
     }
 
-    fn raw(&self, bytes: &[u8], at: usize, text: &mut String) -> Result<usize, Fault> {
+    fn raw(&self, bytes: &[u8], at: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         match bytes.get(at + 1) {
             Some(b'u') => self.digits(bytes, at, 4, "truncated \\uXXXX escape", text),
             Some(b'U') => self.digits(bytes, at, 8, "truncated \\UXXXXXXXX escape", text),
@@ -63,7 +63,7 @@ impl Escapes {
         }
     }
 
-    fn escape(&self, bytes: &[u8], at: usize, text: &mut String) -> Result<usize, Fault> {
+    fn escape(&self, bytes: &[u8], at: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         let Some(letter) = bytes.get(at + 1) else {
             return Err(Fault::cut(self.name(), at, bytes, "\\ at end of string"));
         };
@@ -107,7 +107,7 @@ impl Escapes {
     }
 }
 
-fn octal(bytes: &[u8], start: usize, text: &mut String) -> usize {
+fn octal(bytes: &[u8], start: usize, text: &mut Sink<'_>) -> usize {
     let digits = bytes.get(start..).unwrap_or_default().iter().take(3);
     let digits: Vec<u32> = digits
         .take_while(|byte| matches!(byte, b'0'..=b'7'))
@@ -118,7 +118,7 @@ fn octal(bytes: &[u8], start: usize, text: &mut String) -> usize {
 }
 
 impl Decoder for Escapes {
-    fn step(&mut self, bytes: &[u8], position: usize, text: &mut String) -> Result<usize, Fault> {
+    fn step(&mut self, bytes: &[u8], position: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         match bytes.get(position).copied() {
             Some(b'\\') if self.is_raw => self.raw(bytes, position, text),
             Some(b'\\') => self.escape(bytes, position, text),

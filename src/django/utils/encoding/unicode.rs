@@ -1,6 +1,6 @@
 //! Python's codecs of Unicode's own encodings but UTF-8.
 
-use super::decoder::{Decoder, Fault};
+use super::decoder::{Decoder, Fault, Sink};
 
 /// Which byte of a unit comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Utf16 {
 }
 
 impl Decoder for Utf16 {
-    fn step(&mut self, bytes: &[u8], position: usize, text: &mut String) -> Result<usize, Fault> {
+    fn step(&mut self, bytes: &[u8], position: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         let unit = |start: usize| bytes.get(start..start + 2).map(|unit| self.0.number(unit));
         let Some(first) = unit(position) else {
             return Err(Fault::cut(self.name(), position, bytes, "truncated data"));
@@ -70,7 +70,7 @@ impl Decoder for Utf16 {
 pub(super) struct Utf32(pub(super) Order);
 
 impl Decoder for Utf32 {
-    fn step(&mut self, bytes: &[u8], position: usize, text: &mut String) -> Result<usize, Fault> {
+    fn step(&mut self, bytes: &[u8], position: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         let name = match self.0 {
             Order::Little => "utf-32-le",
             Order::Big => "utf-32-be",
@@ -101,7 +101,7 @@ pub(super) struct Utf7 {
 }
 
 impl Decoder for Utf7 {
-    fn step(&mut self, bytes: &[u8], position: usize, text: &mut String) -> Result<usize, Fault> {
+    fn step(&mut self, bytes: &[u8], position: usize, text: &mut Sink<'_>) -> Result<usize, Fault> {
         let byte = |at: usize| bytes.get(at).copied();
         match byte(position) {
             Some(b'+') => {}
@@ -140,7 +140,7 @@ impl Shifted {
         bytes: &[u8],
         start: usize,
         is_reader: bool,
-        text: &mut String,
+        text: &mut Sink<'_>,
     ) -> Result<usize, Fault> {
         let mut position = start + 1;
         loop {
@@ -160,7 +160,7 @@ impl Shifted {
         }
     }
 
-    fn digit(&mut self, digit: u8, text: &mut String) {
+    fn digit(&mut self, digit: u8, text: &mut Sink<'_>) {
         self.buffer = (self.buffer << 6) | u32::from(digit);
         self.bits += 6;
         if self.bits < 16 {
@@ -186,7 +186,7 @@ impl Shifted {
         byte: u8,
         start: usize,
         position: usize,
-        text: &mut String,
+        text: &mut Sink<'_>,
     ) -> Result<usize, Fault> {
         let fault = |reason| Err(Fault::new(NAME, start, position + 1 - start, reason));
         if self.bits >= 6 {
