@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::pin::{Pin, pin};
 use std::sync::mpsc;
 
+use super::worker::SLICE;
 use super::*;
 use crate::django::auth::hashers::tests::{UNBOUNDED, cheap, take_work};
 use crate::django::auth::hashers::{Algorithm, Cost, Done, LANES, Reason, Work};
@@ -252,7 +253,7 @@ fn a_finished_lane_is_filled_again_at_once() {
     take_work();
     assert!(worker.step());
     // Four lanes of a slice each, and the first iteration of the one that came in.
-    assert_eq!(take_work(), 4 * 4096 + 1);
+    assert_eq!(take_work(), 4 * u64::from(SLICE) + 1);
     assert!(long.iter_mut().all(|check| poll(check).is_none()));
 }
 
