@@ -26,5 +26,7 @@ pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod state;
+#[cfg(feature = "opentelemetry")]
+pub mod traces;
 pub mod urls;
 pub mod versions;

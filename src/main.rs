@@ -139,10 +139,19 @@ fn further(settings: &Settings) -> Vec<Mistake> {
     let mistakes = [
         ("PASSWORD_HASHERS", state::hashers(settings).err().map(|error| error.to_string())),
         ("MIDDLEWARE", Stack::new(&settings.middleware).err()),
+        ("OPENTELEMETRY", without_traces(settings)),
         ("MESSAGES", messages::mistake(&settings.messages.0)),
     ];
     let mistakes = mistakes.into_iter().filter_map(|(name, remedy)| Some((name, remedy?)));
     mistakes.chain(log::mistake(settings)).collect()
+}
+
+/// A build without the feature sends none, and says so.
+fn without_traces(settings: &Settings) -> Option<String> {
+    let missing = settings.opentelemetry && !cfg!(feature = "opentelemetry");
+    missing.then(|| {
+        "this program was built without it: cargo build --features opentelemetry".to_owned()
+    })
 }
 
 async fn run(

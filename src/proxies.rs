@@ -39,7 +39,8 @@ fn address(peer: &Addr) -> Option<IpAddr> {
 }
 
 /// Whether what the peer says of a request is believed.
-fn is_trusted(peer: &Addr, trusted: &Networks) -> bool {
+#[must_use]
+pub fn is_trusted(peer: &Addr, trusted: &Networks) -> bool {
     address(peer).map_or_else(|| trusted.unix(), |address| trusted.contains(address))
 }
 

@@ -246,6 +246,8 @@ settings! {
     REQUEST_ID_HEADER request_id_header: Option<String> = "None";
     /// Write the log as JSON, an object a line.
     LOG_JSON log_json: bool = "false";
+    /// Send a span of each request to a collector, as OpenTelemetry's `OTEL_*` variables say; wants the Cargo feature `opentelemetry`.
+    OPENTELEMETRY opentelemetry: bool = "false";
 }
 
 impl Settings {
@@ -341,10 +343,11 @@ impl Settings {
         let is_name =
             |name: &String| name.parse().is_ok_and(|name| !RESERVED_HEADERS.contains(&name));
         let forward = &self.forward_auth_path;
-        let is_folder = forward.len() > 2 && forward.starts_with('/') && forward.ends_with('/');
+        let bare = forward.trim_end_matches('/');
+        let is_folder = bare.len() > 1 && bare.starts_with('/') && forward.ends_with('/');
         check("FORWARD_AUTH_PATH", is_folder, "write a path such as /forward-auth/");
         let is_free =
-            !self.forward_auth || !paths.iter().any(|(_, path)| path.starts_with(forward));
+            !self.forward_auth || !paths.iter().any(|(_, path)| is_at_or_below(path, bare));
         check(
             "FORWARD_AUTH_PATH",
             is_free,
@@ -499,6 +502,11 @@ fn raw_of(value: toml::Value) -> Raw {
         toml::Value::Table(table) => Raw::Table(table),
         other => Raw::Text(other.to_string()),
     }
+}
+
+/// Whether `path` is `folder`, written without its last slash, or below it.
+fn is_at_or_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::observe::Observed;
 use crate::server::{self, Limits, Listener};
 use crate::settings::{Bind, SettingValue, Settings};
 use crate::state::{self, State};
+#[cfg(feature = "opentelemetry")]
+use crate::traces::Traces;
 use crate::urls;
 
 /// Bytes of a request head: gunicorn allows 8 KiB a line, and nginx sends 32 KiB by default.
@@ -45,6 +47,10 @@ pub async fn run(
     check::require_tables(&settings, &database).await?;
     raise_descriptor_limit();
     let state = Arc::new(State::new(settings, database).map_err(CommandError::new)?);
+    #[cfg(feature = "opentelemetry")]
+    let traces = state.settings.opentelemetry.then(Traces::start).transpose();
+    #[cfg(feature = "opentelemetry")]
+    let traces = traces.map_err(|error| CommandError::new(format_args!("no traces: {error}.")))?;
     let limits = limits(&state.settings);
     let listener = listen(&state.settings.bind).await?;
     let over = operations(&state, limits).await?;
@@ -52,10 +58,15 @@ pub async fn run(
     ready(&listener.local_addr()?);
     notify(&NotifyState::Ready);
     let shared = Arc::clone(&state);
+    #[cfg(feature = "opentelemetry")]
+    let of_each_thread = traces.clone();
     let application = move || {
         let state = Arc::new(shared.of_a_thread());
         let application = urls::application(&state).map_err(io::Error::other)?;
-        Ok(Observed::new(application, &state))
+        let observed = Observed::new(application, &state);
+        #[cfg(feature = "opentelemetry")]
+        let observed = observed.traced(of_each_thread.clone());
+        Ok(observed)
     };
     let stop = async {
         let delay = stop.await;
@@ -66,6 +77,8 @@ pub async fn run(
     let drained =
         server::serve(listener, application, limits, defaults::server_error, stop).await?;
     drop(over);
+    #[cfg(feature = "opentelemetry")]
+    traces.iter().for_each(Traces::stop);
     tracing::info!(cut_off = drained.cut_off, "stopped");
     Ok(())
 }

@@ -68,6 +68,14 @@ fn two_views_on_one_path_are_refused() {
     assert!(from(&[("LOGIN_PATH", "/x/"), ("SECRET_PATH", "/x/")]).is_err());
 }
 
+#[test]
+fn the_path_of_forward_auth_is_a_folder_of_its_own() {
+    let with = |path| from(&[("FORWARD_AUTH", "true"), ("FORWARD_AUTH_PATH", path)]).is_ok();
+    assert!(with("/may/pass/") && with("/secrets/"));
+    assert!(!with("/") && !with("///") && !with("/may") && !with("/secret/"));
+    assert!(from(&[("FORWARD_AUTH", "true"), ("SECRET_PATH", "/forward-auth")]).is_err());
+}
+
 /// The README's table is this one, printed; on a difference the test prints it to paste.
 #[test]
 fn the_readme_has_this_table() {
