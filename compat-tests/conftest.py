@@ -51,8 +51,8 @@ def chosen_kinds(config: pytest.Config) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`pair`, `kind` and `case` are the three axes of the comparison."""
-    marks = metafunc.definition.iter_markers("parametrize")
-    fixed = {name.strip() for mark in marks for name in mark.args[0].split(",")}
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    fixed = {name.strip() for one in named for name in (one.split(",") if isinstance(one, str) else one)}
     names = [name for name in ("pair", "kind", "case") if name in metafunc.fixturenames and name not in fixed]
     values: dict[str, list[Any]] = {
         "pair": chosen_pairs(metafunc.config),

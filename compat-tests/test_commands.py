@@ -227,3 +227,36 @@ def test_an_unreadable_setting_is_exit_code_2(url: str) -> None:
     done = run_binary("check", url="mysql://x:verysecret@y/z")
     assert done.returncode == 2
     assert "DATABASE_URL" in done.stderr and "verysecret" not in done.stderr
+
+
+LOST = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nextval('tries'), pg_terminate_backend(pg_backend_pid());
+    RETURN OLD;
+END $$;
+CREATE TRIGGER lost_token BEFORE DELETE ON authtoken_token FOR EACH ROW EXECUTE FUNCTION lose();
+CREATE TRIGGER lost_user BEFORE UPDATE OR INSERT ON auth_user FOR EACH ROW EXECUTE FUNCTION lose();
+"""
+UNKNOWN = "the connection to the database was lost, and it is not known whether the change was made"
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+@pytest.mark.parametrize("command", ["drf_create_token", "changepassword", "createsuperuser"])
+def test_a_change_whose_connection_is_lost_is_not_made_twice(pair: Pair, url: str, command: str) -> None:
+    """Its second time could undo what somebody else did meanwhile, so the user is told to look."""
+    assert run_binary("drf_create_token", "alice", url=url).returncode == 0
+    execute(url, LOST)
+    if command == "changepassword":
+        terminal = Terminal([BINARY, command, "alice"], our_env(url, **QUICK))
+        for prompt in ("Password: ", "Password (again): "):
+            terminal.answer(prompt, "another-word", hidden=True)
+        code, shown = terminal.end()
+    else:
+        argv = ["alice", "--reset"] if command == "drf_create_token" else ["--noinput", "--username", "new"]
+        argv += ["--email", "new@example.com"] if command == "createsuperuser" else []
+        done = run_binary(command, *argv, url=url, **QUICK)
+        code, shown = done.returncode, done.stderr
+    assert (code, UNKNOWN in shown) == (1, True), shown
+    assert select(url, "SELECT last_value FROM tries") == [(1,)]

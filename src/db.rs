@@ -28,6 +28,8 @@ pub enum DatabaseError {
     Failed(DbErr),
     /// No answer within `DATABASE_TIMEOUT`.
     TimedOut,
+    /// The connection was lost under a statement that must not be done twice.
+    Unknown,
 }
 
 impl fmt::Display for DatabaseError {
@@ -35,6 +37,10 @@ impl fmt::Display for DatabaseError {
         match self {
             Self::Failed(error) => write!(f, "{error}"),
             Self::TimedOut => f.write_str("the database did not answer in time"),
+            Self::Unknown => f.write_str(
+                "the connection to the database was lost, and it is not known whether the change was made; look, and try \
+                 again",
+            ),
         }
     }
 }
@@ -173,6 +179,20 @@ impl Database {
         let statement = self.statement(sql, values);
         let done = self.in_time(|| self.connection.execute_raw(statement.clone())).await?;
         Ok(done.rows_affected())
+    }
+
+    /// The same for a statement that could undo what somebody else did between its two times.
+    pub async fn execute_once(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<u64, DatabaseError> {
+        let done = self.connection.execute_raw(self.statement(sql, values));
+        match tokio::time::timeout(self.timeout, done).await {
+            Ok(Err(error)) if is_lost(&error) => Err(DatabaseError::Unknown),
+            Ok(done) => Ok(done?.rows_affected()),
+            Err(_) => Err(DatabaseError::TimedOut),
+        }
     }
 
     /// `DateTimeField.get_db_prep_value`: a moment in the form that Django stores.

@@ -7,6 +7,7 @@
 //! whose version is still open to guess is covered by no timer of hyper's.
 
 mod framing;
+mod leftovers;
 mod listener;
 mod progress;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use tokio::time::Instant;
 
 pub use listener::Listener;
 
+use leftovers::Leftovers;
 use progress::{Answer, Progress};
 use threads::{Place, Threads};
 use watched::Watched;
@@ -243,9 +245,9 @@ impl<E: Endpoint<Output = Response> + 'static> Server<E> {
         async move {
             let mut response = if acceptable {
                 let (local, remote) = addresses;
-                self.endpoint
-                    .get_response(Request::from((request, local, remote, Scheme::HTTP)))
-                    .await
+                let mut request = Request::from((request, local, remote, Scheme::HTTP));
+                let _leftovers = (length != Some(0)).then(|| Leftovers::of(&mut request));
+                self.endpoint.get_response(request).await
             } else {
                 bad_request()
             };

@@ -44,11 +44,11 @@ async fn handle(
     console.stdout(&format!("Changing password for user '{username}'"));
     let password = user.ask_password(username, console).await?;
     let encoded = make_password(state, Some(&password))?;
-    // Whatever stood there, as in Django: this password is the latest word.
+    // Whatever stood there, as in Django: this password is the latest word. Said twice it could not be the latest.
     let (table, field) = (state.users.table, state.users.username_field);
     let sql = format!(r#"UPDATE "{table}" SET "password" = $1 WHERE "{field}" = $2"#);
     let values = [encoded.as_str().into(), username.into()];
-    if state.database.execute(&sql, values).await? == 0 {
+    if state.database.execute_once(&sql, values).await? == 0 {
         return Err(no_such_user(username));
     }
     console.stdout(&format!("Password changed successfully for user '{username}'"));

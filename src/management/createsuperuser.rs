@@ -112,7 +112,7 @@ pub async fn create(
         normalize_email(email).into(),
         state.database.datetime((state.now)()),
     ];
-    match state.database.execute(&sql, values).await? {
+    match state.database.execute_once(&sql, values).await? {
         0 => Err(CommandError::new(TAKEN)),
         _ => Ok(()),
     }

@@ -112,9 +112,9 @@ impl TokenModel {
         Ok(None)
     }
 
-    /// Deletes the user's token: `drf_create_token --reset`.
+    /// Deletes the user's token: `drf_create_token --reset`. Done twice it could delete one that a login made meanwhile.
     pub async fn delete(&self, database: &Database, user: &User) -> Result<(), DatabaseError> {
-        database.execute(&self.delete, [user.pk.as_str().into()]).await?;
+        database.execute_once(&self.delete, [user.pk.as_str().into()]).await?;
         Ok(())
     }
 }
