@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -190,6 +191,49 @@ def test_no_request_moves_8_mib(bench: Bench, pair: Pair, kind: str) -> None:
                 for chunked in (False, True, False):
                     peak, left, answer = growth(service, login(content_type, body, chunked))
                     assert TELLS.get(name, REFUSED) in answer, name
+                    moved.setdefault(name, []).extend((peak, left))
+    assert {name: found for name, found in moved.items() if max(found) > MOST} == {}
+
+
+def of_part(body: bytes, headers: bytes = b"") -> bytes:
+    """What the part with the password holds."""
+    return body.split(part(b"password", headers), 1)[1].split(b"\r\n", 1)[0]
+
+
+# The password in a shape, as Python reads it.
+PASSWORDS: dict[str, Callable[[bytes], str]] = {
+    "json-cp437-password": lambda body: str(json.loads(body.decode("cp437"))["password"]),
+    "json-shift-jis-password": lambda body: str(json.loads(body.decode("shift_jis"))["password"]),
+    "json-latin-1-password": lambda body: str(json.loads(body.decode("latin-1"))["password"]),
+    "json-utf-16-password": lambda body: str(json.loads(body.decode("utf-16-le"))["password"]),
+    "json-utf-7-password": lambda body: str(json.loads(body.decode("utf-7"))["password"]),
+    "json-utf-8-password": lambda body: str(json.loads(body)["password"]),
+    "json-escapes": lambda body: str(json.loads(body)["password"]),
+    "json-pairs-of-escapes": lambda body: str(json.loads(body)["password"]),
+    "form-cp437": lambda body: body.removeprefix(FORM_USER).decode("cp437"),
+    "form-not-utf-8": lambda body: body.removeprefix(FORM_USER).decode("latin-1"),
+    "form-escapes": lambda body: unquote(body.removeprefix(FORM_USER).decode(), "utf-8", "replace"),
+    "form-escapes-of-cp437": lambda body: unquote(body.removeprefix(FORM_USER).decode(), "cp437"),
+    "multipart-not-utf-8": lambda body: of_part(body).decode(errors="replace"),
+    "multipart-cp437": lambda body: of_part(body).decode("cp437"),
+    "multipart-base64": lambda body: base64.b64decode(of_part(body, BASE64)).decode(errors="replace"),
+    "multipart-value-and-file": lambda body: of_part(body).decode("cp437"),
+}
+
+
+def test_a_right_password_moves_no_more_and_is_whole(bench: Bench, pair: Pair, kind: str) -> None:
+    """Its user has no token and an outdated hash: there is more to do. A sign less would be refused."""
+    moved: dict[str, list[int]] = {}
+    with closing(bench.database(pair, kind)) as database:
+        for name, password in PASSWORDS.items():
+            content_type, body = SHAPES[name]
+            typed = password(body)
+            database.reset([User("alice", typed, pbkdf2("sha256", 999, SALT, typed))])
+            with start_binary(pair, database.url, QUICK, bench.log("ours")) as service:
+                assert ask(service, login_bytes(ALICE)).status == 400
+                for chunked in (False, True):
+                    peak, left, answer = growth(service, login(content_type, body, chunked))
+                    assert answer.startswith(b'{"token":'), name
                     moved.setdefault(name, []).extend((peak, left))
     assert {name: found for name, found in moved.items() if max(found) > MOST} == {}
 
