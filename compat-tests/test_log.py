@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
+import signal
+import subprocess
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +97,29 @@ def test_the_log_holds_no_secret_at_its_finest_level(bench: Bench, pair: Pair, k
         # There is no event below this one so far.
         assert "DEBUG" in text, "the finest level was not on"
         assert secrets_in(text, secrets) == []
+
+
+def core_of(child: subprocess.Popen[bytes], folder: Path) -> bool:
+    """Whether a core is dumped when it breaks off."""
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(child.pid, resource.RLIMIT_CORE, unlimited)
+    child.send_signal(signal.SIGABRT)
+    _, status = os.waitpid(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == -signal.SIGABRT
+    return os.WCOREDUMP(status) or any(path.name.startswith("core") for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_crash_leaves_no_core(bench: Bench, pair: Pair, kind: str, tmp_path: Path) -> None:
+    """With it would go the last token. Where the kernel writes cores, another program leaves one."""
+    with closing(bench.database(pair, kind)) as database:
+        database.reset(USERS)
+        with start_binary(pair, database.url, SETTINGS, bench.log("ours")) as service:
+            assert ask(service, SECRET).status == 200
+            assert not core_of(service.process.child, tmp_path)
+    if not Path("/proc/sys/kernel/core_pattern").read_text().startswith("|"):
+        assert core_of(subprocess.Popen(["sleep", "60"], cwd=tmp_path), tmp_path)
 
 
 PASSWORD, TOKEN, DATABASE = "CanaryOfPassword", "feedfacefeedfacefeedfacefeedfacefeedface", "CanaryOfDatabase"

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use poem::Addr;
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -46,6 +48,8 @@ pub async fn run(
     let (stop, hangup) = (stop_signal(delay)?, signal(SignalKind::hangup())?);
     check::require_tables(&settings, &database).await?;
     raise_descriptor_limit();
+    #[cfg(target_os = "linux")]
+    refuse_core_dump();
     let state = Arc::new(State::new(settings, database).map_err(CommandError::new)?);
     #[cfg(feature = "opentelemetry")]
     let traces = state.settings.opentelemetry.then(Traces::start).transpose();
@@ -149,6 +153,15 @@ fn raise_descriptor_limit() {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// The memory holds passwords that are being hashed and tokens that were just read: a crash must not write them into a
+/// file, and who runs as the same user must not read them. Root still can.
+#[cfg(target_os = "linux")]
+fn refuse_core_dump() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "a core may be dumped");
     }
 }
 
