@@ -25,10 +25,16 @@ from services import QUICK_HASH, Pair, Service, pairs, start_binary, start_djang
 CLAIMS = {
     "crash": "postgres",
     "database": "postgres",
+    "sqlite": "sqlite",
     "smuggling": "sqlite",
     "end": "postgres",
     "clients": "sqlite",
     "quadratic": "sqlite",
+    "authorization": "sqlite",
+    "interleaving": "postgres",
+    "fuzz": "sqlite",
+    "clock": "sqlite",
+    "soak": "postgres",
 }
 TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- /faults -->)", re.S)
 COLUMNS = ("claim", "how it is tested", "this service", "Django 6.1 under gunicorn", "again by")
@@ -60,13 +66,13 @@ class Stage:
         """Whether it is this service that is measured."""
         return self.side == "ours"
 
-    def start(self, url: str, settings: Mapping[str, Any] | None = None) -> Service:
+    def start(self, url: str, settings: Mapping[str, Any] | None = None, **env: str) -> Service:
         """The side's service on that database; `settings` are those that only ours has."""
         if self.is_ours:
             told = QUICK_HASH | dict(settings or {})
-            service = start_binary(self.pair, url, told, self.bench.log("ours"))
+            service = start_binary(self.pair, url, told, self.bench.log("ours"), listen=None, **env)
         else:
-            service = start_django(self.pair, url, QUICK_HASH, self.bench.log("django"))
+            service = start_django(self.pair, url, QUICK_HASH, self.bench.log("django"), **env)
         self.services.append(service)
         return service
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 import time
@@ -19,7 +18,7 @@ from databases import User
 from faults import Finding, Stage
 from hole import Fault, Hole
 from postgres import Cluster
-from services import Service
+from services import AS_ROOT, Service
 from steady import Seen, Steady, slowest, statuses
 
 TIMEOUT = 2
@@ -233,14 +232,13 @@ def measure(stage: Stage) -> list[Finding]:
 @contextmanager
 def small(folder: Path) -> Iterator[None]:
     """A file system of 96 MB."""
-    root = [] if os.getuid() == 0 else ["sudo", "-n"]
     subprocess.run(
-        [*root, "mount", "-t", "tmpfs", "-o", "size=96m,mode=711", "tmpfs", str(folder)], check=True
+        [*AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=96m,mode=711", "tmpfs", str(folder)], check=True
     )
     try:
         yield
     finally:
-        subprocess.run([*root, "umount", "--lazy", str(folder)], check=True)
+        subprocess.run([*AS_ROOT, "umount", "--lazy", str(folder)], check=True)
 
 
 @contextmanager

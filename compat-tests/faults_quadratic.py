@@ -42,6 +42,8 @@ def parts(count: int) -> bytes:
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=B"
+# What quick-xml before 0.41 would take a tenth of a second for.
+TAG = b"<a " + b" ".join(b'b%d=""' % number for number in range(10_000)) + b"/>"
 # gunicorn takes lines of 8190 bytes; here a head has 64 KiB in all.
 INPUTS = {
     "90 headers of 700 bytes": get(lines(90, "y" * 690)),
@@ -69,6 +71,10 @@ INPUTS = {
     "JSON with a number of 4,000 digits": post("application/json", b'{"username":' + b"9" * 4000 + b"}"),
     "a form of 999 fields": post(FORM, b"&".join(b"f%d=x" % n for n in range(999))),
     "a form of 100 kB of escapes": post(FORM, b"username=" + b"%41" * 33_000),
+    "XML with a tag of 10,000 attributes": post("application/xml", TAG),
+    "the same as text/xml": post("text/xml", TAG),
+    "the same as a form": post(FORM, TAG),
+    "the same on the secret": get(f"Content-Type: application/xml\r\nContent-Length: {len(TAG)}\r\n") + TAG,
     "a multipart body of 900 fields": post(MULTIPART, parts(900)),
     "a multipart body of 100 kB of dashes": post(MULTIPART, b"\r\n--" * 25_000),
     "a boundary of 200 bytes, nearly met often": post(

@@ -22,6 +22,8 @@ BINARY = Path(os.environ.get("DRF_AUTHTOKEN_BIN", PROJECT / "target/release/drf-
 VENVS = Path(os.environ.get("COMPAT_VENVS", PROJECT / "target/venvs"))
 EXPORT = PROJECT / "scripts/export_settings.py"
 DEBIAN = PROJECT / "target/debian/usr"
+# As scripts/test does what only root may.
+AS_ROOT = [] if os.getuid() == 0 else ["sudo", "-n"]
 QUICK_HASH = {"PBKDF2_ITERATIONS": 1000}
 
 

@@ -1,0 +1,117 @@
+"""Django changes a user at some moment of a log-in, again and again: what is lost, and who is let in."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+from cases import SALT, pbkdf2
+from clients import ask, login_bytes
+from databases import Database, User
+from faults import Finding, Stage
+from faults_crash import secret
+from services import QUICK_HASH, Orm, Service
+
+# Long enough that a change may come before, in and after each statement of the log-in.
+ITERATIONS = 60_000
+PASSWORD = "tortoise"
+HASHES = {number: pbkdf2("sha256", number, SALT, PASSWORD) for number in (ITERATIONS, ITERATIONS - 1)}
+OTHER = pbkdf2("sha256", 1000, SALT, "hare")
+OLD_KEY = "0" * 40
+LOGIN = login_bytes(User("ann", PASSWORD, ""))
+ORDERS: dict[str, dict[str, Any]] = {
+    "password": {"do": "update_user", "password": OTHER},
+    "inactive": {"do": "update_user", "is_active": False},
+    "deleted": {"do": "delete_user"},
+    "revoked": {"do": "delete_token"},
+}
+
+
+def measure(stage: Stage) -> list[Finding]:
+    """On both databases; the moment is chosen by chance over the time that a log-in takes."""
+    times = 1000 if stage.long else 120
+    wrong: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
+    for kind in ("sqlite", "postgres"):
+        with closing(stage.bench.database(stage.pair, kind)) as database:
+            settings = {"PBKDF2_ITERATIONS": ITERATIONS}
+            service = stage.start(database.url, settings)
+            orm = Orm(stage.pair, database.url, QUICK_HASH)
+            chance = random.Random(kind)
+            database.reset([User("ann", PASSWORD, HASHES[ITERATIONS])])
+            span = max(ask(service, LOGIN).seconds for _ in range(3)) * 1.2
+            with ThreadPoolExecutor(1) as pool:
+                for _ in range(times):
+                    one(pool, chance, span, service, database, orm, answers, wrong)
+            orm.stop()
+            stage.stop()
+    against = [f"{what}, {count} times" for what, count in wrong.items()]
+    for change in ORDERS:
+        if not answers[f"{change}: 200"]:
+            against.append(f"nothing was proved: {change} never came too late")
+        if change != "revoked" and not answers[f"{change}: 400"]:
+            against.append(f"nothing was proved: {change} never came in time")
+    told = (
+        "; ".join(f"{what} {count} times" for what, count in wrong.most_common())
+        or "nothing lost, nobody let in"
+    )
+    how = (
+        f"{times} moments by chance on each database; password, deactivation, deletion, revocation by the ORM"
+    )
+    return [Finding("A change during a log-in counts", how, told, against)]
+
+
+def one(
+    pool: ThreadPoolExecutor,
+    chance: random.Random,
+    span: float,
+    service: Service,
+    database: Database,
+    orm: Orm,
+    answers: Counter[str],
+    wrong: Counter[str],
+) -> None:
+    """A log-in, a change at some moment of it, and what holds afterwards."""
+    change = chance.choice(list(ORDERS))
+    key = chance.choice((None, OLD_KEY))
+    database.reset([User("ann", PASSWORD, HASHES[chance.choice(list(HASHES))], key)])
+    login = pool.submit(ask, service, LOGIN)
+    time.sleep(chance.random() * span)
+    try:
+        orm.ask(username="ann", **ORDERS[change])
+    except AssertionError as error:
+        # A token came between its two DELETEs: two Djangos have the same race, and the same end of it.
+        assert change == "deleted" and "IntegrityError" in str(error)
+        orm.ask(username="ann", **ORDERS[change])
+    answer = login.result().answer
+    answers[f"{change}: {answer.status}"] += 1
+    token = json.loads(answer.body)["token"] if answer.status == 200 else None
+    for what in faults(change, token, service, database):
+        wrong[f"{change}: {what}"] += 1
+    if answer.status not in (200, 400):
+        wrong[f"{change}: answered {answer.status}"] += 1
+
+
+def faults(change: str, token: str | None, service: Service, database: Database) -> list[str]:
+    """What contradicts the change, when both it and the log-in are over."""
+    end = database.snapshot()
+    found = []
+    user = next(iter(end.users.values()), None)
+    if change == "password" and (user is None or user["password"] != OTHER):
+        found.append("the new password is lost")
+    if change == "inactive" and (user is None or user["is_active"]):
+        found.append("the user is active again")
+    if change == "deleted" and (end.users or end.tokens):
+        found.append("rows are left")
+    if change == "revoked" and set(end.tokens) - {token}:
+        found.append("a token is there that nobody was told")
+    if change != "revoked" and ask(service, LOGIN).status != 400:
+        found.append("a later log-in succeeds")
+    if change in ("inactive", "deleted") and token and ask(service, secret(token)).status != 401:
+        found.append("the token opens")
+    return found

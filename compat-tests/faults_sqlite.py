@@ -1,0 +1,84 @@
+"""Somebody else holds a lock on the SQLite file, for less and for more than a statement may wait."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+
+from cases import SALT, pbkdf2
+from clients import ALICE, SECRET, login_bytes
+from databases import User
+from faults import Finding, Stage
+from faults_database import ANY, KINDS, NEARLY, PATIENCE, SLACK, WAITS, told
+from services import Service
+from steady import Steady, slowest
+
+RATE = 10
+USERS = 1000
+HOW = {
+    "IMMEDIATE": "who writes waits, who reads does not",
+    "EXCLUSIVE": "everybody waits",
+}
+
+
+def measure(stage: Stage) -> list[Finding]:
+    """Each kind of lock, shorter and longer than the timeout."""
+    timeout, short, long = (5, 3.0, 30.0) if stage.long else (2, 1.0, 5.0)
+    old, new = (pbkdf2("sha256", number, SALT, "secret") for number in (900, 1000))
+    users = [ALICE]
+    users += [User(f"outdated{n}", "secret", old, f"{n:040x}") for n in range(USERS)]
+    users += [User(f"first{n}", "secret", new) for n in range(USERS)]
+    url = stage.bench.migrated_url(stage.pair, "sqlite")
+    with closing(stage.bench.open(url)) as database:
+        database.reset(users)
+    service = stage.start(url, {"DATABASE_TIMEOUT": timeout, "DATABASE_CONNECTIONS": 32})
+    requests = Requests()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=30)) as holder:
+        return [
+            locked(service, holder, mode, seconds, timeout, requests)
+            for mode in HOW
+            for seconds in (short, long)
+        ]
+
+
+class Requests:
+    """In turn a token, a login, one whose hash is outdated, a first one; each user logs in but once."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, _: int) -> tuple[str, bytes]:
+        turn, self.asked = divmod(self.asked, len(KINDS)), self.asked + 1
+        kind = KINDS[turn[1]]
+        if kind == "token":
+            return kind, SECRET
+        return kind, login_bytes(ALICE if kind == "login" else User(f"{kind}{turn[0]}", "secret", ""))
+
+
+def locked(
+    service: Service, holder: sqlite3.Connection, mode: str, seconds: float, timeout: int, requests: Requests
+) -> Finding:
+    """One lock."""
+    is_long = seconds > timeout
+    expected = {kind: {200} for kind in KINDS} if not is_long else NEARLY if mode == "IMMEDIATE" else ANY
+    holder.execute(f"BEGIN {mode}")
+    with Steady(service.address, RATE, requests, PATIENCE + seconds) as load:
+        time.sleep(seconds)
+        holder.execute("ROLLBACK")
+        released = time.monotonic()
+        time.sleep(0.5)
+    against = []
+    for one in load.seen:
+        if one.status not in expected[one.kind] or (one.status == 503 and not one.is_unavailable()):
+            against.append(f"{one.kind}: {one.status}")
+        elif one.seconds > WAITS[one.kind] * timeout + SLACK:
+            against.append(f"{one.kind}: waited {one.seconds:.1f} s")
+    # Who waits in SQLite looks again within a tenth of a second; the others wait for those.
+    late = [one for one in load.seen if one.began > released and one.status != 200]
+    against += [f"after the end of the lock: {one.status}" for one in late]
+    if is_long and not any(one.status == 503 for one in load.seen):
+        against.append("nothing was proved: nobody was refused")
+    figure = f"{told(load.seen)}; longest wait {slowest(load.seen):.1f} s"
+    how = f"{RATE} requests/s, a timeout of {timeout} s"
+    return Finding(f"SQLite: a lock of {seconds:.0f} s, {HOW[mode]}", how, figure, against)
