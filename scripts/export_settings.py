@@ -135,6 +135,17 @@ CONNECTION_OPTIONS = (
     "transaction_mode",
 )
 
+# Fields that a user's primary key may be, and what the service calls them.
+KEY_TYPES = {
+    "AutoField": "int",
+    "SmallAutoField": "int",
+    "IntegerField": "int",
+    "BigAutoField": "bigint",
+    "BigIntegerField": "bigint",
+    "UUIDField": "uuid",
+    "CharField": "text",
+}
+
 LEAVE = "leave the token endpoints with Django, or remove this line if it does not matter to you"
 
 
@@ -416,31 +427,49 @@ def user_model(export):
     where, meta = path_of(model), model._meta
     fields = {field.name: field for field in meta.concrete_fields}
     name = fields.get(model.USERNAME_FIELD)
-    expected = {
-        "db_table": (meta.db_table, "auth_user"),
-        "the key's column": (meta.pk.column, "id"),
-        "USERNAME_FIELD": (model.USERNAME_FIELD, "username"),
-        "the name's column": (getattr(name, "column", None), "username"),
-        "the password's column": (getattr(fields.get("password"), "column", None), "password"),
-        "the column of is_active": (getattr(fields.get("is_active"), "column", None), "is_active"),
-    }
-    for what, (found, wanted) in expected.items():
-        if found != wanted:
-            export.refuse(where, "%s is %r, %r is supported" % (what, found, wanted))
+    active, password = fields.get("is_active"), fields.get("password")
     for field, kinds in (
-        (meta.pk, ("AutoField", "BigAutoField", "SmallAutoField", "IntegerField", "BigIntegerField")),
+        (meta.pk, KEY_TYPES),
         (name, ("CharField", "EmailField", "TextField", "SlugField")),
-        (fields.get("password"), ("CharField", "TextField")),
+        (password, ("CharField", "TextField")),
+        (active, ("BooleanField",)),
     ):
         if field is not None and (not is_theirs(type(field)) or field.get_internal_type() not in kinds):
             export.refuse("%s.%s" % (where, field.name), "a field of %s is not supported" % path_of(type(field)))
-    for method in overridden(model, ("check_password", "set_password", "get_username", "is_active", "password")):
+    if name is None or password is None:
+        export.refuse(where, "USERNAME_FIELD or the password is no column of its table")
+        return
+    table_setting(export, "AUTH_USER_TABLE", model)
+    for setting, field in (
+        ("AUTH_USER_PK_COLUMN", meta.pk),
+        ("AUTH_USER_USERNAME_COLUMN", name),
+        ("AUTH_USER_PASSWORD_COLUMN", password),
+        ("AUTH_USER_IS_ACTIVE_COLUMN", active),
+    ):
+        export.settings[setting] = field.column if field else "None"
+        if field and '"' in field.column:
+            export.refuse("%s.%s" % (where, field.name), "the column %r has a quote in its name" % field.column)
+    export.settings["AUTH_USER_PK_TYPE"] = KEY_TYPES.get(meta.pk.get_internal_type(), "bigint")
+    # Without a column it is the class attribute that all users have.
+    if not active and model.is_active is not True:
+        export.refuse("%s.is_active" % where, "it is the site's own")
+    for method in overridden(model, ("check_password", "set_password", "get_username", "password")):
         if method in fields and is_theirs(type(fields[method])):
             continue
         export.refuse("%s.%s" % (where, method), "it is the site's own")
     manager = type(model._default_manager)
     for method in overridden(manager, ("get_by_natural_key", "get_queryset", "get", "filter")):
         export.refuse("%s.%s" % (path_of(manager), method), "the site looks users up in its own way")
+
+
+def table_setting(export, setting, model):
+    """A table's name; of PostgreSQL perhaps with its schema, which sites put between the quotes that Django sets."""
+    table = model._meta.db_table
+    parts = table.strip('"').split('"."')
+    if len(parts) > 2 or any(re.search(r'[".]', part) for part in parts):
+        export.refuse(path_of(model), "the table's name %r is not supported" % table)
+    else:
+        export.settings[setting] = ".".join(parts)
 
 
 def tokens(export):
@@ -452,8 +481,9 @@ def tokens(export):
 
     columns = {field.name: field.column for field in Token._meta.concrete_fields}
     wanted = {"key": "key", "user": "user_id", "created": "created"}
-    if (Token._meta.db_table, columns) != ("authtoken_token", wanted):
-        export.refuse(path_of(Token), "its table is not the one that DRF makes")
+    if columns != wanted:
+        export.refuse(path_of(Token), "its columns are not those that DRF makes")
+    table_setting(export, "AUTHTOKEN_TABLE", Token)
     for signal, name, sender in (
         (signals.pre_save, "pre_save of a token", Token),
         (signals.post_save, "post_save of a token", Token),

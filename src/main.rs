@@ -9,7 +9,7 @@ use drf_authtoken::db::{Database, Missing};
 use drf_authtoken::django::middleware::Stack;
 use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
-    migrate, openapi, serve,
+    migrate, openapi, require_djangos_tables, serve,
 };
 use drf_authtoken::openapi::Dialect;
 use drf_authtoken::rest_framework::messages;
@@ -160,6 +160,14 @@ async fn run(
     reload: impl FnMut() + Send + 'static,
 ) -> Result<(), CommandError> {
     let out = &mut io::stdout();
+    let refused = match command {
+        Command::Migrate => Some("migrate"),
+        Command::Createsuperuser { .. } => Some("createsuperuser"),
+        Command::Changepassword { .. } => Some("changepassword"),
+        Command::Demo { .. } => Some("demo"),
+        _ => None,
+    };
+    refused.map_or(Ok(()), |name| require_djangos_tables(&settings, name))?;
     match command {
         Command::Openapi { dialect, format } => openapi::run(&settings, dialect, format, out),
         Command::Demo { .. } => demo::run(settings, reload, out).await,

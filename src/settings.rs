@@ -16,8 +16,8 @@ mod values;
 use crate::versions::Versions;
 
 pub use values::{
-    Bind, DatabaseUrl, DjangoVersion, DrfVersion, Messages, Networks, PythonVersion, Refusals,
-    SettingValue,
+    Bind, DatabaseUrl, DjangoVersion, DrfVersion, KeyType, Messages, Networks, PythonVersion,
+    Refusals, SettingValue, TableName,
 };
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
@@ -100,6 +100,20 @@ macro_rules! settings {
 settings! {
     /// The database, as dj-database-url reads it: `postgres://user:password@host:port/name`, `sqlite:///relative/path`, `sqlite:////absolute/path`.
     DATABASE_URL database_url: DatabaseUrl = "sqlite:///db.sqlite3";
+    /// The table of `AUTH_USER_MODEL`: `table`, or `schema.table` in PostgreSQL; a `search_path` can stand in `DATABASE_URL` as well.
+    AUTH_USER_TABLE auth_user_table: TableName = "auth_user";
+    /// The column of its primary key.
+    AUTH_USER_PK_COLUMN auth_user_pk_column: String = "id";
+    /// The type of its primary key: `int`, `bigint`, `uuid` (32 hexadecimal digits in SQLite, as Django stores it) or `text`.
+    AUTH_USER_PK_TYPE auth_user_pk_type: KeyType = "bigint";
+    /// The column of its `USERNAME_FIELD`; the field of the login stays `username`, as in DRF.
+    AUTH_USER_USERNAME_COLUMN auth_user_username_column: String = "username";
+    /// The column of its `password`.
+    AUTH_USER_PASSWORD_COLUMN auth_user_password_column: String = "password";
+    /// The column of its `is_active`; `None`: it has none, and each user is active.
+    AUTH_USER_IS_ACTIVE_COLUMN auth_user_is_active_column: Option<String> = "is_active";
+    /// The table of `rest_framework.authtoken.models.Token`.
+    AUTHTOKEN_TABLE authtoken_table: TableName = "authtoken_token";
     /// Address and port to listen on, port 0 takes a free one; or `unix:PATH`. A socket that systemd hands over comes first.
     BIND bind: Bind = "127.0.0.1:8000";
     /// Address and port, or `unix:PATH`, of `/livez`, `/readyz` and `/metrics`; `None`: they are not served.
@@ -311,6 +325,7 @@ impl Settings {
                 mistakes.push((name, remedy.to_owned()));
             }
         };
+        self.check_tables(&mut check);
         check("LOGIN_PATH", !self.login_path.is_empty(), "name a path");
         let is_word = |word: &String| {
             !word.is_empty()
@@ -399,6 +414,31 @@ impl Settings {
         mistakes
     }
 
+    /// The names of tables and columns, which statements put between quotes.
+    fn check_tables(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
+        for (name, column) in [
+            ("AUTH_USER_PK_COLUMN", Some(&self.auth_user_pk_column)),
+            ("AUTH_USER_USERNAME_COLUMN", Some(&self.auth_user_username_column)),
+            ("AUTH_USER_PASSWORD_COLUMN", Some(&self.auth_user_password_column)),
+            ("AUTH_USER_IS_ACTIVE_COLUMN", self.auth_user_is_active_column.as_ref()),
+        ] {
+            let is_name = column.is_none_or(|column| values::is_identifier(column));
+            check(name, is_name, "write the name of a column, without quotes");
+        }
+        let is_sqlite = matches!(self.database_url, DatabaseUrl::Sqlite(_));
+        for (name, table) in
+            [("AUTH_USER_TABLE", &self.auth_user_table), ("AUTHTOKEN_TABLE", &self.authtoken_table)]
+        {
+            let fits = !(is_sqlite && table.schema().is_some());
+            check(name, fits, "SQLite has no schemas; name the table alone");
+        }
+        let has_groups = self.has_djangos_tables()
+            || !self.forward_auth
+            || self.forward_auth_groups_header.is_none();
+        let remedy = "only the groups of Django's own auth.User are read; write None";
+        check("FORWARD_AUTH_GROUPS_HEADER", has_groups, remedy);
+    }
+
     /// The settings that are paths, as far as something is served there.
     fn paths(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let logins = self.login_path.iter().map(|path| ("LOGIN_PATH", Some(path)));
@@ -429,6 +469,18 @@ impl Settings {
             ("FORWARD_AUTH_STAFF_HEADER", self.forward_auth_staff_header.as_ref()),
             ("FORWARD_AUTH_GROUPS_HEADER", self.forward_auth_groups_header.as_ref()),
         ]
+    }
+
+    /// Whether the tables are those of `auth.User` and DRF, whose other columns are known too. An `AutoField` is
+    /// an `int` there, and a `bigint` finds it.
+    #[must_use]
+    pub fn has_djangos_tables(&self) -> bool {
+        let mut told = TABLE.iter().filter(|row| row.name.starts_with("AUTH"));
+        let is_number = matches!(self.auth_user_pk_type, KeyType::Int | KeyType::Bigint);
+        told.all(|row| match row.name {
+            "AUTH_USER_PK_TYPE" => is_number,
+            _ => (row.print)(self) == row.default,
+        })
     }
 
     /// The releases beside this service.

@@ -61,8 +61,9 @@ impl State {
         };
         let hashing_pool =
             Arc::new(HashingPool::new(&hashers, random, limits).map_err(StateError::Threads)?);
-        let users = UserModel::default();
-        let tokens = TokenModel::new(&users, fetch(&settings), &database);
+        let users = UserModel::new(&settings);
+        let tokens =
+            TokenModel::new(&settings.authtoken_table, &users, fetch(&settings), &database);
         let metrics = Arc::new(Metrics::default());
         Ok(Self {
             lookups: Lookups::start(tokens.clone(), database.clone(), metrics.lookups.clone()),

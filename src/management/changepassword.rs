@@ -10,6 +10,7 @@ use super::console::{Console, Terminal};
 use super::createsuperuser::make_password;
 use super::getuser::getuser;
 use crate::django::auth::hashers::Password;
+use crate::django::auth::models::UserModel;
 use crate::django::auth::password_validation::validate_password;
 use crate::settings::variable;
 use crate::state::State;
@@ -45,8 +46,8 @@ async fn handle(
     let password = user.ask_password(username, console).await?;
     let encoded = make_password(state, Some(&password))?;
     // Whatever stood there, as in Django: this password is the latest word. Said twice it could not be the latest.
-    let (table, field) = (state.users.table, state.users.username_field);
-    let sql = format!(r#"UPDATE "{table}" SET "password" = $1 WHERE "{field}" = $2"#);
+    let UserModel { table, username_field: field, password, .. } = &state.users;
+    let sql = format!("UPDATE {table} SET {password} = $1 WHERE {field} = $2");
     let values = [encoded.as_str().into(), username.into()];
     if state.database.execute_once(&sql, values).await? == 0 {
         return Err(no_such_user(username));
@@ -61,9 +62,9 @@ fn no_such_user(username: &str) -> CommandError {
 
 impl User {
     async fn get(state: &State, username: &str) -> Result<Option<Self>, CommandError> {
-        let (table, field) = (state.users.table, state.users.username_field);
+        let UserModel { table, username_field: field, .. } = &state.users;
         let sql = format!(
-            r#"SELECT "first_name" AS first_name, "last_name" AS last_name, "email" AS email FROM "{table}" WHERE "{field}" = $1"#
+            r#"SELECT "first_name" AS first_name, "last_name" AS last_name, "email" AS email FROM {table} WHERE {field} = $1"#
         );
         let Some(row) = state.database.query_one(&sql, [username.into()]).await? else {
             return Ok(None);

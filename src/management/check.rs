@@ -12,7 +12,8 @@ use super::CommandError;
 use super::introspection::{self, Column};
 use crate::db::Database;
 use crate::django::auth::hashers::default_iterations;
-use crate::settings::{DjangoVersion, Settings};
+use crate::django::auth::models::UserModel;
+use crate::settings::{DjangoVersion, KeyType, SettingValue, Settings, TableName};
 use crate::versions::Version;
 
 /// What a column must be, whatever its exact type.
@@ -20,35 +21,30 @@ use crate::versions::Version;
 enum Kind {
     Number,
     Text,
+    Uuid,
     Boolean,
     Moment,
 }
 
 /// A column and what it must be; whether the service reads or writes it, or only a command.
-type Needed = (&'static str, Kind, bool);
+type Needed<'a> = (&'a str, Kind, bool);
 
 /// What may be NULL in Django's own tables.
 const NULL_OK: &str = "last_login";
 
-const AUTH_USER: &[Needed] = &[
-    ("id", Kind::Number, true),
-    ("password", Kind::Text, true),
-    ("last_login", Kind::Moment, false),
-    ("is_superuser", Kind::Boolean, false),
-    ("username", Kind::Text, true),
-    ("first_name", Kind::Text, false),
-    ("last_name", Kind::Text, false),
-    ("email", Kind::Text, false),
-    ("is_staff", Kind::Boolean, false),
-    ("is_active", Kind::Boolean, true),
-    ("date_joined", Kind::Moment, false),
+/// What the commands write beside.
+const AUTH_USER: &[(&str, Kind)] = &[
+    ("last_login", Kind::Moment),
+    ("is_superuser", Kind::Boolean),
+    ("first_name", Kind::Text),
+    ("last_name", Kind::Text),
+    ("email", Kind::Text),
+    ("is_staff", Kind::Boolean),
+    ("date_joined", Kind::Moment),
 ];
-const AUTHTOKEN_TOKEN: &[Needed] =
-    &[("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", Kind::Number, true)];
 
 const MIGRATE: &str = "Run `python manage.py migrate` in the Django project, with 'django.contrib.auth' and 'rest_framework.authtoken' in INSTALLED_APPS. On an empty database this program's own `migrate` will do.";
-const CUSTOM_USER: &str =
-    "If the project has an AUTH_USER_MODEL of its own: only auth.User is supported.";
+const CUSTOM_USER: &str = "If the project has an AUTH_USER_MODEL of its own: scripts/export_settings.py writes the settings AUTH_USER_… for it.";
 
 /// `django.core.checks.CheckMessage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +73,7 @@ pub async fn run(
         writeln!(out, "{name} = {value}")?;
     }
     out.flush()?;
-    let mut issues = check_tables(database).await.map_err(CommandError::new)?;
+    let mut issues = check_tables(settings, database).await.map_err(CommandError::new)?;
     if issues.errors.is_empty() {
         issues.warnings.extend(check_iterations(database, settings).await?);
     }
@@ -95,7 +91,7 @@ pub async fn run(
 /// What must hold before the service starts. Of the warnings only the one that concerns a
 /// running service is logged; the others are left to the command.
 pub async fn require_tables(settings: &Settings, database: &Database) -> Result<(), CommandError> {
-    let issues = check_tables(database).await.map_err(CommandError::new)?;
+    let issues = check_tables(settings, database).await.map_err(CommandError::new)?;
     if !issues.errors.is_empty() {
         return Err(issues.into_error());
     }
@@ -105,30 +101,63 @@ pub async fn require_tables(settings: &Settings, database: &Database) -> Result<
     Ok(())
 }
 
-async fn check_tables(database: &Database) -> Result<Issues, DbErr> {
+async fn check_tables(settings: &Settings, database: &Database) -> Result<Issues, DbErr> {
     let mut issues = Issues::default();
-    check_table(database, "auth_user", AUTH_USER, &["username"], &mut issues).await?;
-    let unique = ["key", "user_id"];
-    check_table(database, "authtoken_token", AUTHTOKEN_TOKEN, &unique, &mut issues).await?;
-    let references = introspection::references(database.connection(), "authtoken_token").await?;
+    let (users, tokens) = (&settings.auth_user_table, &settings.authtoken_table);
+    let username = settings.auth_user_username_column.as_str();
+    check_table(database, users, &of_users(settings), &[username], &mut issues).await?;
+    let pk = Kind::from(settings.auth_user_pk_type);
+    let needed =
+        [("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", pk, true)];
+    check_table(database, tokens, &needed, &["key", "user_id"], &mut issues).await?;
+    let references = introspection::references(database.connection(), tokens).await?;
     for (column, table) in references {
-        if column == "user_id" && table != "auth_user" {
-            let message =
-                format!("tokens belong to the users of the table {table}, not of auth_user.");
-            issues.errors.push(Issue::new("authtoken_token.user_id", "E006", message, CUSTOM_USER));
+        if column == "user_id" && table != users.name() {
+            let message = format!(
+                "tokens belong to the users of the table {table}, not of {}.",
+                users.print()
+            );
+            let object = format!("{}.user_id", tokens.print());
+            issues.errors.push(Issue::new(&object, "E006", message, CUSTOM_USER));
         }
+    }
+    if !settings.has_djangos_tables() {
+        // Who makes a user there knows the columns.
+        issues.warnings.retain(|issue| issue.id != "E007");
     }
     Ok(issues)
 }
 
+/// The columns of the user's table: those of the settings, those that forward auth tells of, and of `auth.User`
+/// the ones that the commands write.
+fn of_users(settings: &Settings) -> Vec<Needed<'_>> {
+    let mut needed = vec![
+        (settings.auth_user_pk_column.as_str(), Kind::from(settings.auth_user_pk_type), true),
+        (settings.auth_user_password_column.as_str(), Kind::Text, true),
+        (settings.auth_user_username_column.as_str(), Kind::Text, true),
+    ];
+    needed.extend(
+        settings.auth_user_is_active_column.iter().map(|name| (name.as_str(), Kind::Boolean, true)),
+    );
+    let named: Vec<&str> = needed.iter().map(|(name, ..)| *name).collect();
+    for (name, kind) in AUTH_USER.iter().filter(|(name, _)| !named.contains(name)) {
+        let is_told = settings.forward_auth && ["email", "is_staff"].contains(name);
+        if is_told || settings.has_djangos_tables() {
+            needed.push((name, *kind, is_told));
+        }
+    }
+    needed
+}
+
 async fn check_table(
     database: &Database,
-    table: &str,
-    needed: &[Needed],
+    name: &TableName,
+    needed: &[Needed<'_>],
     unique: &[&str],
     issues: &mut Issues,
 ) -> Result<(), DbErr> {
-    let columns = introspection::columns(database.connection(), table).await?;
+    let columns = introspection::columns(database.connection(), name).await?;
+    let table = &name.print();
     if columns.is_empty() {
         let message = "the table does not exist, or not in the search path.".to_owned();
         issues.errors.push(Issue::new(table, "E001", message, &format!("{MIGRATE} {CUSTOM_USER}")));
@@ -143,10 +172,11 @@ async fn check_table(
     for column in &columns {
         let known = needed.iter().any(|(name, ..)| column.name == *name);
         if !known && !column.has_default {
-            issues.add_obstacle(table, &column.name);
+            let serves = needed.iter().any(|(name, ..)| *name == "key");
+            issues.add_obstacle(table, &column.name, serves);
         }
     }
-    let found = introspection::unique_columns(database.connection(), table).await?;
+    let found = introspection::unique_columns(database.connection(), name).await?;
     for name in unique.iter().filter(|name| !found.iter().any(|column| column == *name)) {
         let message =
             "two rows may have the same value; logins at the same time rely on it.".to_owned();
@@ -161,7 +191,7 @@ fn check_column(object: &str, kind: Kind, found: Option<&Column>) -> Option<Issu
         let message = "the column does not exist.".to_owned();
         return Some(Issue::new(object, "E002", message, MIGRATE));
     };
-    if Kind::of(&column.data_type) != Some(kind) {
+    if !kind.is(&column.data_type) {
         let message = format!("the column is of type {}, not {}.", column.data_type, kind.types());
         let hint = format!("Give the column the type that Django gives it. {CUSTOM_USER}");
         return Some(Issue::new(object, "E003", message, &hint));
@@ -182,16 +212,27 @@ async fn check_iterations(
     let version = settings.versions().django;
     let default = default_iterations((version.0, version.1));
     let ours = settings.pbkdf2_iterations.or(default).unwrap_or_default();
-    let sql = r#"SELECT "password" AS password FROM "auth_user" WHERE "password" LIKE 'pbkdf2_sha256$%' ORDER BY "id" DESC LIMIT 1"#;
-    let Some(row) = database.query_one(sql, []).await? else {
+    if !matches!(settings.auth_user_pk_type, KeyType::Int | KeyType::Bigint) {
+        // These keys do not tell who was made last.
+        return Ok(None);
+    }
+    let UserModel { table, pk, password, .. } = UserModel::new(settings);
+    let sql = format!(
+        "SELECT CAST({password} AS text) AS password FROM {table} WHERE {password} LIKE 'pbkdf2_sha256$%' ORDER BY {pk} DESC LIMIT 1"
+    );
+    let Some(row) = database.query_one(&sql, []).await? else {
         return Ok(None);
     };
     let encoded: String = row.try_get("", "password").map_err(CommandError::new)?;
     let stored = encoded.split('$').nth(1).and_then(|count| count.parse::<u32>().ok());
-    Ok(stored.filter(|stored| *stored != ours).map(|stored| iterations_differ(stored, ours)))
+    let object =
+        format!("{}.{}", settings.auth_user_table.print(), settings.auth_user_password_column);
+    Ok(stored
+        .filter(|stored| *stored != ours)
+        .map(|stored| iterations_differ(&object, stored, ours)))
 }
 
-fn iterations_differ(stored: u32, ours: u32) -> Issue {
+fn iterations_differ(object: &str, stored: u32, ours: u32) -> Issue {
     let message = format!(
         "the newest user's hash has {stored} iterations, new ones get {ours}. This service and \
          Django would rewrite each other's hashes at every login."
@@ -208,29 +249,39 @@ fn iterations_differ(stored: u32, ours: u32) -> Issue {
             "If the site's hasher makes {stored} iterations, set PBKDF2_ITERATIONS to {stored}."
         ),
     };
-    Issue::new("auth_user.password", "W002", message, &hint)
+    Issue::new(object, "W002", message, &hint)
 }
 
 impl Kind {
-    /// The databases' names for the types that Django's fields have.
-    fn of(data_type: &str) -> Option<Self> {
-        match data_type {
-            "int2" | "int4" | "int8" | "integer" | "bigint" | "smallint" | "int" => {
-                Some(Self::Number)
-            }
-            "varchar" | "text" | "bpchar" | "citext" | "char" => Some(Self::Text),
-            "bool" | "boolean" => Some(Self::Boolean),
-            "timestamptz" | "datetime" => Some(Self::Moment),
-            _ => None,
-        }
+    /// Whether the database's type is one that Django's fields have; a UUID in SQLite is `char(32)`.
+    fn is(self, data_type: &str) -> bool {
+        let types: &[&str] = match self {
+            Self::Number => &["int2", "int4", "int8", "integer", "bigint", "smallint", "int"],
+            Self::Text => &["varchar", "text", "bpchar", "citext", "char"],
+            Self::Uuid => &["uuid", "char"],
+            Self::Boolean => &["bool", "boolean"],
+            Self::Moment => &["timestamptz", "datetime"],
+        };
+        types.contains(&data_type)
     }
 
     fn types(self) -> &'static str {
         match self {
             Self::Number => "an integer",
             Self::Text => "a text",
+            Self::Uuid => "a UUID (SQLite: char(32))",
             Self::Boolean => "a boolean",
             Self::Moment => "a timestamp with time zone (SQLite: datetime)",
+        }
+    }
+}
+
+impl From<KeyType> for Kind {
+    fn from(key: KeyType) -> Self {
+        match key {
+            KeyType::Int | KeyType::Bigint => Self::Number,
+            KeyType::Uuid => Self::Uuid,
+            KeyType::Text => Self::Text,
         }
     }
 }
@@ -249,12 +300,12 @@ impl Issue {
 
 impl Issues {
     /// A column that no INSERT of ours fills and that demands a value.
-    fn add_obstacle(&mut self, table: &str, column: &str) {
+    fn add_obstacle(&mut self, table: &str, column: &str, serves: bool) {
         let message = "the column is not Django's, demands a value and has no default.".to_owned();
         let hint = "Give the column a default in the database, or let it be NULL.";
         let issue = Issue::new(&format!("{table}.{column}"), "E007", message, hint);
         // Users are inserted by `createsuperuser` only, tokens by logins.
-        let level = if table == "auth_user" { &mut self.warnings } else { &mut self.errors };
+        let level = if serves { &mut self.errors } else { &mut self.warnings };
         level.push(issue);
     }
 
@@ -351,7 +402,7 @@ mod tests {
         let site = Site::migrated().await;
         site.sql("ALTER TABLE auth_user DROP COLUMN first_name").await;
         assert!(require_tables(&site.state.settings, &site.state.database).await.is_ok());
-        let issues = check_tables(&site.state.database).await.unwrap();
+        let issues = check_tables(&site.state.settings, &site.state.database).await.unwrap();
         assert!(issues.text().contains("\nWARNINGS:\nauth_user.first_name: (drf_authtoken.E002)"));
     }
 

@@ -101,9 +101,9 @@ pub async fn create(
         return Err(CommandError::new(message));
     }
     let password = make_password(state, password.into().as_ref())?;
-    let table = state.users.table;
+    let table = &state.users.table;
     let sql = format!(
-        r#"INSERT INTO "{table}" ("password", "last_login", "is_superuser", "username", "first_name", "last_name", "email", "is_staff", "is_active", "date_joined") VALUES ($1, NULL, $2, $3, '', '', $4, $2, $2, $5) ON CONFLICT ("username") DO NOTHING"#
+        r#"INSERT INTO {table} ("password", "last_login", "is_superuser", "username", "first_name", "last_name", "email", "is_staff", "is_active", "date_joined") VALUES ($1, NULL, $2, $3, '', '', $4, $2, $2, $5) ON CONFLICT ("username") DO NOTHING"#
     );
     let values = [
         password.as_str().into(),

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::CommandError;
+use crate::django::auth::models::UserModel;
 use crate::rest_framework::authtoken::models::generate_key;
 use crate::state::State;
 
@@ -27,15 +28,16 @@ pub async fn run(
 /// active user; this command makes a token for anybody, as Django's does.
 async fn get_or_create(state: &State, username: &str) -> Result<Option<String>, CommandError> {
     let key = generate_key(state.random).map_err(CommandError::new)?;
-    let (table, pk, field) = (state.users.table, state.users.pk, state.users.username_field);
+    let UserModel { table, pk, username_field: field, .. } = &state.users;
+    let tokens = &state.settings.authtoken_table;
     let insert = format!(
-        r#"INSERT INTO "authtoken_token" ("key", "created", "user_id") SELECT $1, $2, u."{pk}" FROM "{table}" u WHERE u."{field}" = $3 ON CONFLICT DO NOTHING"#
+        r#"INSERT INTO {tokens} ("key", "created", "user_id") SELECT $1, $2, u.{pk} FROM {table} u WHERE u.{field} = $3 ON CONFLICT DO NOTHING"#
     );
     let created = state.database.datetime((state.now)());
     let values = [key.into(), created, username.into()];
     state.database.execute(&insert, values).await?;
     let select = format!(
-        r#"SELECT CAST(t."key" AS text) AS key FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE u."{field}" = $1"#
+        r#"SELECT CAST(t."key" AS text) AS key FROM {tokens} t INNER JOIN {table} u ON t."user_id" = u.{pk} WHERE u.{field} = $1"#
     );
     let row = state.database.query_one(&select, [username.into()]).await?;
     row.map(|row| row.try_get("", "key").map_err(CommandError::new)).transpose()

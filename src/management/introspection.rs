@@ -2,6 +2,8 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement};
 
+use crate::settings::TableName;
+
 /// A column as the database describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
@@ -54,7 +56,7 @@ pub(super) async fn table_names(connection: &impl ConnectionTrait) -> Result<Vec
 /// The columns of a table; none for a table that is not there.
 pub(super) async fn columns(
     connection: &impl ConnectionTrait,
-    table: &str,
+    table: &TableName,
 ) -> Result<Vec<Column>, DbErr> {
     let rows = query(connection, COLUMNS_POSTGRES, COLUMNS_SQLITE, Some(table)).await?;
     rows.iter().map(Column::from_row).collect()
@@ -63,7 +65,7 @@ pub(super) async fn columns(
 /// The columns that are unique by themselves.
 pub(super) async fn unique_columns(
     connection: &impl ConnectionTrait,
-    table: &str,
+    table: &TableName,
 ) -> Result<Vec<String>, DbErr> {
     let rows = query(connection, UNIQUE_POSTGRES, UNIQUE_SQLITE, Some(table)).await?;
     rows.iter().map(|row| row.try_get("", "name")).collect()
@@ -72,7 +74,7 @@ pub(super) async fn unique_columns(
 /// The columns that are foreign keys, each with the table that it refers to.
 pub(super) async fn references(
     connection: &impl ConnectionTrait,
-    table: &str,
+    table: &TableName,
 ) -> Result<Vec<(String, String)>, DbErr> {
     let rows = query(connection, REFERENCES_POSTGRES, REFERENCES_SQLITE, Some(table)).await?;
     let pair = |row: &QueryResult| Ok((row.try_get("", "name")?, row.try_get("", "referenced")?));
@@ -83,11 +85,15 @@ async fn query(
     connection: &impl ConnectionTrait,
     postgres: &str,
     sqlite: &str,
-    table: Option<&str>,
+    table: Option<&TableName>,
 ) -> Result<Vec<QueryResult>, DbErr> {
     let backend = connection.get_database_backend();
-    let sql = if backend == DbBackend::Sqlite { sqlite } else { postgres };
-    let values = table.map(Into::into);
+    // `to_regclass` reads a name as statements do, SQLite's functions as it is.
+    let (sql, name) = match backend {
+        DbBackend::Sqlite => (sqlite, table.map(|table| table.name().to_owned())),
+        _ => (postgres, table.map(ToString::to_string)),
+    };
+    let values = name.map(Into::into);
     connection.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await
 }
 

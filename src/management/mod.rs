@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::db::DatabaseError;
+use crate::settings::Settings;
 
 pub mod changepassword;
 pub mod check;
@@ -40,6 +41,17 @@ impl CommandError {
             "cannot use the database {database}: {error}. Check DATABASE_URL and that the server is up."
         ))
     }
+}
+
+/// Refuses a command that writes the columns of `auth.User` where the site's users are others.
+pub fn require_djangos_tables(settings: &Settings, command: &str) -> Result<(), CommandError> {
+    if settings.has_djangos_tables() {
+        return Ok(());
+    }
+    Err(CommandError::new(format_args!(
+        "{command} knows the tables of Django's own auth.User only, and AUTH_USER_… or AUTHTOKEN_TABLE name \
+         others. Run `python manage.py {command}` in the Django project."
+    )))
 }
 
 impl fmt::Display for CommandError {

@@ -132,3 +132,47 @@ fn the_proxy_header_is_written_as_in_django() {
     assert_eq!((name.as_str(), secure), ("x-forwarded-proto", "https"));
     assert!(from(&[("SECURE_PROXY_SSL_HEADER", "X-Forwarded-Proto,https")]).is_err());
 }
+
+#[test]
+fn the_table_of_users_may_have_a_schema_but_not_in_sqlite() {
+    let postgres = ("DATABASE_URL", "postgres://u@h/db");
+    let table = from(&[postgres, ("AUTH_USER_TABLE", "accounts.User")]).unwrap().auth_user_table;
+    assert_eq!(table.to_string(), r#""accounts"."User""#);
+    assert_eq!(table.print(), "accounts.User");
+    assert!(from(&[("AUTH_USER_TABLE", "accounts.user")]).is_err());
+    for wrong in ["", ".", "a.", ".b", "a.b.c", "a\"b", &"x".repeat(64)] {
+        assert!(from(&[postgres, ("AUTH_USER_TABLE", wrong)]).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_column_cannot_leave_its_quotes() {
+    for name in [
+        "AUTH_USER_PK_COLUMN",
+        "AUTH_USER_USERNAME_COLUMN",
+        "AUTH_USER_PASSWORD_COLUMN",
+        "AUTH_USER_IS_ACTIVE_COLUMN",
+    ] {
+        assert!(from(&[(name, "with space")]).is_ok());
+        let error = from(&[(name, "a\" = 1 OR \"b")]).unwrap_err();
+        assert!(error[0].to_string().contains("write the name of a column"), "{error:?}");
+    }
+    assert!(from(&[("AUTH_USER_IS_ACTIVE_COLUMN", "None")]).is_ok());
+    assert!(from(&[("AUTH_USER_PASSWORD_COLUMN", "")]).is_err());
+}
+
+#[test]
+fn other_tables_than_djangos_are_known_as_such() {
+    assert!(from(&[("AUTH_USER_PK_TYPE", "int")]).unwrap().has_djangos_tables());
+    for (name, value) in [
+        ("AUTH_USER_PK_TYPE", "uuid"),
+        ("AUTH_USER_TABLE", "people"),
+        ("AUTH_USER_IS_ACTIVE_COLUMN", "None"),
+        ("AUTHTOKEN_TABLE", "tokens"),
+    ] {
+        assert!(!from(&[(name, value)]).unwrap().has_djangos_tables(), "{name}");
+    }
+    let groups = [("FORWARD_AUTH", "true"), ("FORWARD_AUTH_GROUPS_HEADER", "X-Groups")];
+    assert!(from(&groups).is_ok());
+    assert!(from(&[&groups[..], &[("AUTH_USER_TABLE", "people")]].concat()).is_err());
+}

@@ -108,6 +108,97 @@ impl SettingValue for Vec<String> {
     }
 }
 
+/// Whether a name can stand between quotes in a statement: PostgreSQL cuts off what is longer than 63 bytes.
+pub(super) fn is_identifier(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && !name.contains(|sign: char| sign == '"' || sign.is_control())
+}
+
+/// A table, perhaps with its schema. Displayed as statements name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableName {
+    schema: Option<String>,
+    name: String,
+}
+
+impl TableName {
+    /// The schema, if one is told.
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// The table's own name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(f, "\"{schema}\".")?;
+        }
+        write!(f, "\"{}\"", self.name)
+    }
+}
+
+impl SettingValue for TableName {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let written = text(raw)?;
+        let (schema, name) = match written.split_once('.') {
+            Some((schema, name)) => (Some(schema), name),
+            None => (None, written),
+        };
+        if !is_identifier(name) || name.contains('.') || !schema.is_none_or(is_identifier) {
+            return Err("write TABLE or SCHEMA.TABLE, without quotes".to_owned());
+        }
+        Ok(Self { schema: schema.map(str::to_owned), name: name.to_owned() })
+    }
+
+    fn print(&self) -> String {
+        self.schema.as_ref().map_or_else(
+            || self.name.clone(),
+            |schema| [schema.as_str(), self.name.as_str()].join("."),
+        )
+    }
+}
+
+/// The type of a primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    /// `AutoField`
+    Int,
+    /// `BigAutoField`
+    Bigint,
+    /// `UUIDField`
+    Uuid,
+    /// `CharField`
+    Text,
+}
+
+impl SettingValue for KeyType {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        match text(raw)? {
+            "int" => Ok(Self::Int),
+            "bigint" => Ok(Self::Bigint),
+            "uuid" => Ok(Self::Uuid),
+            "text" => Ok(Self::Text),
+            _ => Err("write int, bigint, uuid or text".to_owned()),
+        }
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Int => "int",
+            Self::Bigint => "bigint",
+            Self::Uuid => "uuid",
+            Self::Text => "text",
+        }
+        .to_owned()
+    }
+}
+
 /// Translations by language, then by the English text.
 #[derive(Debug, Clone, Default)]
 pub struct Messages(pub BTreeMap<String, BTreeMap<String, String>>);

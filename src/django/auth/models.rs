@@ -1,7 +1,7 @@
 //! `django.contrib.auth.models`: the user table, as data.
 //!
 //! A custom user model is another table, login column and key type, so the statements are
-//! made from names, once, and the key travels as text.
+//! made from the names in the settings, once, and the key travels as text.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use sea_orm::{DbErr, QueryResult};
 
 use super::hashers::EncodedPassword;
 use crate::db::{Database, DatabaseError};
+use crate::settings::{DatabaseUrl, KeyType, Settings, TableName};
 
 /// The columns of a user that authentication needs.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ pub enum Fetch {
     User,
     /// The profile too, without the groups.
     Profile,
-    /// The profile and the groups, which are a subquery.
+    /// The profile and the groups, which are a subquery; of `auth.User` only.
     Groups,
 }
 
@@ -54,17 +55,20 @@ pub struct Credentials {
     pub password: EncodedPassword,
 }
 
-/// `AUTH_USER_MODEL`: names, and the statements made from them.
+/// `AUTH_USER_MODEL`: names, quoted as statements need them, and the statements made from them.
 #[derive(Debug, Clone)]
 pub struct UserModel {
     /// `db_table`.
-    pub table: &'static str,
+    pub table: TableName,
     /// The primary key's column.
-    pub pk: &'static str,
-    /// The type that a key in text is cast to; `bigint` also finds an `integer` by its index.
-    pub pk_type: &'static str,
-    /// `USERNAME_FIELD`.
-    pub username_field: &'static str,
+    pub pk: String,
+    /// `USERNAME_FIELD`'s column.
+    pub username_field: String,
+    /// `password`'s column.
+    pub password: String,
+    is_active: Option<String>,
+    pk_type: KeyType,
+    hex: bool,
     by_username: String,
     set_password: String,
 }
@@ -73,26 +77,64 @@ pub struct UserModel {
 /// Django's own column ends at 150 signs, though SQLite does not see to it.
 const LONGEST_USERNAME: usize = 64 * 1024;
 
-impl Default for UserModel {
-    /// `auth.User`.
-    fn default() -> Self {
-        let (table, pk, pk_type, username_field) = ("auth_user", "id", "bigint", "username");
-        Self {
-            by_username: format!(
-                r#"SELECT CAST("{pk}" AS text) AS pk, CAST("{username_field}" AS text) AS username, CAST("password" AS text) AS password, "is_active" FROM "{table}" WHERE "{username_field}" = $1"#
-            ),
-            set_password: format!(
-                r#"UPDATE "{table}" SET "password" = $1 WHERE "{pk}" = CAST($2 AS {pk_type}) AND CAST("password" AS text) = $3"#
-            ),
-            table,
-            pk,
-            pk_type,
-            username_field,
+impl UserModel {
+    /// The model that the settings name.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let quoted = |name: &String| format!("\"{name}\"");
+        let mut model = Self {
+            table: settings.auth_user_table.clone(),
+            pk: quoted(&settings.auth_user_pk_column),
+            username_field: quoted(&settings.auth_user_username_column),
+            password: quoted(&settings.auth_user_password_column),
+            is_active: settings.auth_user_is_active_column.as_ref().map(quoted),
+            pk_type: settings.auth_user_pk_type,
+            // A database without a type of its own for them: `UUIDField.get_db_prep_value`.
+            hex: matches!(settings.database_url, DatabaseUrl::Sqlite(_)),
+            by_username: String::new(),
+            set_password: String::new(),
+        };
+        let Self { table, username_field, password, .. } = &model;
+        let (pk, is_active) = (model.select_pk("u"), model.select_is_active("u"));
+        let by_username = format!(
+            "SELECT {pk} AS pk, CAST(u.{username_field} AS text) AS username, CAST(u.{password} AS text) AS password, {is_active} AS is_active FROM {table} u WHERE u.{username_field} = $1"
+        );
+        let (column, key) = (&model.pk, model.key("$2"));
+        let set_password = format!(
+            "UPDATE {table} SET {password} = $1 WHERE {column} = {key} AND CAST({password} AS text) = $3"
+        );
+        (model.by_username, model.set_password) = (by_username, set_password);
+        model
+    }
+
+    /// The primary key of the user `alias` as a text, as `str(user.pk)` is.
+    pub(crate) fn select_pk(&self, alias: &str) -> String {
+        let pk = format!("{alias}.{}", self.pk);
+        if self.pk_type != KeyType::Uuid || !self.hex {
+            return format!("CAST({pk} AS text)");
+        }
+        let groups = [(1, 8), (9, 4), (13, 4), (17, 4), (21, 12)];
+        let groups = groups.map(|(from, length)| format!("substr({pk}, {from}, {length})"));
+        format!("({})", groups.join(" || '-' || "))
+    }
+
+    /// The value of the primary key's column that a text stands for.
+    pub(crate) fn key(&self, text: &str) -> String {
+        match self.pk_type {
+            // It finds an `integer` by its index too.
+            KeyType::Int | KeyType::Bigint => format!("CAST({text} AS bigint)"),
+            KeyType::Uuid if self.hex => format!("replace({text}, '-', '')"),
+            KeyType::Uuid => format!("CAST({text} AS uuid)"),
+            KeyType::Text => format!("CAST({text} AS text)"),
         }
     }
-}
 
-impl UserModel {
+    /// `AbstractBaseUser.is_active` is true where a model has no such column.
+    pub(crate) fn select_is_active(&self, alias: &str) -> String {
+        let column = self.is_active.as_ref().map(|column| format!("{alias}.{column}"));
+        column.unwrap_or_else(|| "TRUE".to_owned())
+    }
+
     /// `UserManager.get_by_natural_key`.
     pub async fn get_by_natural_key(
         &self,
@@ -139,11 +181,11 @@ impl Fetch {
     /// The columns to add to those of the user `u`, each with a comma before it.
     pub(crate) fn columns(self, users: &UserModel, database: &Database) -> String {
         let profile = r#", CAST(u."email" AS text) AS email, u."is_staff" AS is_staff"#;
-        let UserModel { table, pk, .. } = users;
+        let UserModel { pk, .. } = users;
         let groups = database.json_list(
             r#"g."name""#,
             &format!(
-                r#""auth_group" g INNER JOIN "{table}_groups" m ON m."group_id" = g."id" WHERE m."user_id" = u."{pk}""#
+                r#""auth_group" g INNER JOIN "auth_user_groups" m ON m."group_id" = g."id" WHERE m."user_id" = u.{pk}"#
             ),
         );
         match self {

@@ -8,11 +8,12 @@ use sea_orm::{DbErr, QueryResult};
 use crate::db::{ByTexts, Database, DatabaseError, Kept};
 use crate::django::auth::models::{Credentials, Fetch, User, UserModel};
 use crate::django::utils::crypto::RandomSource;
+use crate::settings::TableName;
 
 /// How often `get_or_create` looks again after another login took the place of its row.
 const ATTEMPTS: usize = 3;
 
-/// The statements of `authtoken_token`, made once for the user model.
+/// The statements of the token table, made once for the user model.
 #[derive(Debug, Clone)]
 pub struct TokenModel {
     for_keys: ByTexts,
@@ -23,31 +24,30 @@ pub struct TokenModel {
 }
 
 impl TokenModel {
-    /// For the tokens of `users`, of whom a look-up answers as much as `fetch` says.
+    /// For the tokens of `users` in `tokens`; a look-up answers as much of a user as `fetch` says.
     #[must_use]
-    pub fn new(users: &UserModel, fetch: Fetch, database: &Database) -> Self {
-        let UserModel { table, pk, pk_type, username_field, .. } = users;
+    pub fn new(tokens: &TableName, users: &UserModel, fetch: Fetch, database: &Database) -> Self {
+        let UserModel { table, pk, username_field, password, .. } = users;
+        let (select_pk, is_active, key) =
+            (users.select_pk("u"), users.select_is_active("u"), users.key("$1"));
         // Columns are cast, so that a migration which makes one longer does not change the type of
         // a statement that PostgreSQL has prepared.
         // The user must still be the one whose password was verified.
-        let verified = format!(
-            r#"u."{pk}" = CAST($1 AS {pk_type}) AND CAST(u."password" AS text) = $2 AND u."is_active""#
-        );
+        let verified =
+            format!("u.{pk} = {key} AND CAST(u.{password} AS text) = $2 AND {is_active}");
         let further = fetch.columns(users, database);
         Self {
             fetch,
             for_keys: database.by_texts(&format!(
-                r#"SELECT CAST(t."key" AS text) AS key, CAST(u."{pk}" AS text) AS pk, CAST(u."{username_field}" AS text) AS username, u."is_active" AS is_active{further} FROM "authtoken_token" t INNER JOIN "{table}" u ON t."user_id" = u."{pk}" WHERE t."key""#
+                r#"SELECT CAST(t."key" AS text) AS key, {select_pk} AS pk, CAST(u.{username_field} AS text) AS username, {is_active} AS is_active{further} FROM {tokens} t INNER JOIN {table} u ON t."user_id" = u.{pk} WHERE t."key""#
             )),
             for_user: format!(
-                r#"SELECT CAST(t."key" AS text) AS key FROM "{table}" u LEFT JOIN "authtoken_token" t ON t."user_id" = u."{pk}" WHERE {verified}"#
+                r#"SELECT CAST(t."key" AS text) AS key FROM {table} u LEFT JOIN {tokens} t ON t."user_id" = u.{pk} WHERE {verified}"#
             ),
             insert: format!(
-                r#"INSERT INTO "authtoken_token" ("key", "created", "user_id") SELECT $3, $4, u."{pk}" FROM "{table}" u WHERE {verified} ON CONFLICT DO NOTHING"#
+                r#"INSERT INTO {tokens} ("key", "created", "user_id") SELECT $3, $4, u.{pk} FROM {table} u WHERE {verified} ON CONFLICT DO NOTHING"#
             ),
-            delete: format!(
-                r#"DELETE FROM "authtoken_token" WHERE "user_id" = CAST($1 AS {pk_type})"#
-            ),
+            delete: format!(r#"DELETE FROM {tokens} WHERE "user_id" = {key}"#),
         }
     }
 
