@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from databases import Database, PostgresDatabase, SqliteDatabase
+from databases import USER_TABLES, Database, PostgresDatabase, SqliteDatabase
 from postgres import Cluster
-from services import SITES, Orm, Pair, Service, start_django, start_exported
+from services import QUICK_HASH, SITES, Orm, Pair, Service, start_django, start_exported
 
 # Under seed 4 `@api_view` orders its methods the other way round than under seed 0.
 SEEDS = ("0", "4")
@@ -43,7 +45,7 @@ class Bench:
         folder.chmod(0o711)
         self.folder = folder
         self.rigs: dict[tuple[str, ...], Rig] = {}
-        self.templates: dict[tuple[str, str], str] = {}
+        self.templates: dict[tuple[str, str, str], str] = {}
         self.count = 0
         self._cluster: Cluster | None = None
 
@@ -66,28 +68,32 @@ class Bench:
             return self.cluster.create(name)
         return f"sqlite:///{self.folder / name}.sqlite3"
 
-    def migrated_url(self, pair: Pair, kind: str) -> str:
+    def migrated_url(self, pair: Pair, kind: str, settings: Mapping[str, Any] = QUICK_HASH) -> str:
         """The URL of a new database with Django's own schema: a copy of one that `migrate` made."""
-        if (pair.django, kind) not in self.templates:
+        key = (pair.django, kind, settings.get("AUTH_USER_MODEL", "auth.User"))
+        if key not in self.templates:
             template = self.empty_url(kind)
-            pair.migrate(template)
-            self.templates[pair.django, kind] = template
-        template = self.templates[pair.django, kind]
+            pair.migrate(template, settings)
+            self.templates[key] = template
+        template = self.templates[key]
         if kind == "postgres":
             return self.cluster.create(self.name("site"), template.rsplit("/", 1)[1])
         path = self.folder / f"{self.name('site')}.sqlite3"
         shutil.copyfile(template.removeprefix("sqlite:///"), path)
         return f"sqlite:///{path}"
 
-    def database(self, pair: Pair, kind: str) -> Database:
+    def database(self, pair: Pair, kind: str, settings: Mapping[str, Any] = QUICK_HASH) -> Database:
         """A new database with Django's schema, opened."""
-        return self.open(self.migrated_url(pair, kind))
+        return self.open(
+            self.migrated_url(pair, kind, settings), settings.get("AUTH_USER_MODEL", "auth.User")
+        )
 
-    def open(self, url: str) -> Database:
+    def open(self, url: str, user_model: str = "auth.User") -> Database:
         """The runner's own hold on a database."""
+        table = USER_TABLES[user_model]
         if url.startswith("sqlite"):
-            return SqliteDatabase(Path(url.removeprefix("sqlite:///")))
-        return PostgresDatabase(url)
+            return SqliteDatabase(Path(url.removeprefix("sqlite:///")), table)
+        return PostgresDatabase(url, table)
 
     def log(self, stem: str) -> Path:
         """A new log file."""
@@ -104,8 +110,8 @@ class Bench:
 
     def _rig(self, pair: Pair, kind: str, site: str, ours: str, shared: bool) -> Rig:
         settings = SITES[site]
-        django_db = self.database(pair, kind)
-        our_db = django_db if shared else self.database(pair, kind)
+        django_db = self.database(pair, kind, settings)
+        our_db = django_db if shared else self.database(pair, kind, settings)
         seed, other = SEEDS if kind == "postgres" else reversed(SEEDS)
         django = start_django(pair, django_db.url, settings, self.log("django"), seed=seed)
         if ours == "django":

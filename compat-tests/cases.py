@@ -2,6 +2,7 @@
 
 A file holds `why`, `python` (where the rule stands in Django or DRF) and defaults for its cases;
 `[cases.NAME]` overrides them. `head` is the request line and headers, a line each; `body` follows.
+With `user_models` the cases run on the sites with a user model of their own too.
 In `head` and `body` any other key of the case may be named as `<<key>>`, and these work as well:
 (a line of `head` that expands to nothing is left out)
 `<<token:alice>>` her key, `<<x:FF00>>` raw bytes, `<<repeat:12:ab>>`, `<<length>>` of the body.
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from databases import CREATED, User
+from databases import CREATED, User, UserTable
 
 FOLDER = Path(__file__).parent / "cases"
 SALT = "abcdefghijklmnopqrstuv"
@@ -25,7 +26,7 @@ SITE_ITERATIONS = 1000
 KNOWN_KEYS = {
     "why", "python", "users", "head", "body", "status", "changes", "site", "pairs", "databases",
     "sites", "half_close", "empty_body", "server_error", "ours", "gap", "python_from",
-    "python_below",
+    "python_below", "user_models",
 }  # fmt: skip
 
 
@@ -68,6 +69,7 @@ class Case:
     gap: str = ""
     python_from: str = ""
     python_below: str = ""
+    user_models: bool = False
 
     def expected_of(self, side: str) -> Expectation:
         """Ours differs from Django's only where the case says so."""
@@ -82,6 +84,11 @@ class Case:
         if python and self.python_from and python < version(self.python_from):
             return False
         return not (python and self.python_below and python >= version(self.python_below))
+
+    def suits(self, table: UserTable) -> bool:
+        """Whether it is for other user models too, and the table can hold its users, inactive ones too."""
+        can_be = "is_active" in table.columns or all(user.active for user in self.users)
+        return self.user_models and self.site == "plain" and can_be
 
     def without_ours(self) -> Case:
         """The same case where a second Django stands in our place."""
@@ -168,6 +175,7 @@ def build(case_id: str, spec: dict[str, Any], people: dict[str, Any]) -> Case:
         gap=spec.get("gap", ""),
         python_from=spec.get("python_from", ""),
         python_below=spec.get("python_below", ""),
+        user_models=spec.get("user_models", False),
     )
 
 

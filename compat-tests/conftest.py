@@ -15,6 +15,7 @@ import pytest
 import cases
 import services
 from bench import Bench
+from databases import USER_TABLES
 from differences import Allowances
 
 KINDS = ("sqlite", "postgres")
@@ -50,13 +51,18 @@ def chosen_kinds(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`pair`, `kind` and `case` are the three axes of the comparison."""
+    """`pair`, `kind` and `case` are the axes of the comparison; `user_site` is one for user models."""
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     fixed = {name.strip() for one in named for name in (one.split(",") if isinstance(one, str) else one)}
-    names = [name for name in ("pair", "kind", "case") if name in metafunc.fixturenames and name not in fixed]
+    names = [
+        name
+        for name in ("pair", "kind", "user_site", "case")
+        if name in metafunc.fixturenames and name not in fixed
+    ]
     values: dict[str, list[Any]] = {
         "pair": chosen_pairs(metafunc.config),
         "kind": chosen_kinds(metafunc.config),
+        "user_site": list(services.USER_SITES),
         "case": ALL_CASES,
     }
     if "newest_only" in metafunc.definition.keywords:
@@ -69,9 +75,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def applies(
-    pair: services.Pair | None = None, kind: str | None = None, case: cases.Case | None = None
+    pair: services.Pair | None = None,
+    kind: str | None = None,
+    user_site: str | None = None,
+    case: cases.Case | None = None,
 ) -> bool:
-    """A case may hold for some pairs or databases only."""
+    """A case may hold for some pairs, databases or user models only (one model on the oldest pair)."""
+    pairs = services.pairs()
+    if user_site and pair not in pairs[:1] and (user_site != "email-user" or pair not in pairs[-1:]):
+        return False
+    if user_site and case and not case.suits(USER_TABLES[services.SITES[user_site]["AUTH_USER_MODEL"]]):
+        return False
     django, python = (pair.django, pair.python_version()) if pair else (None, None)
     return case is None or case.applies(django, kind, python)
 
@@ -80,7 +94,7 @@ def param(axis: dict[str, Any], gaps: bool) -> Any:
     """A known gap is an expected failure with a reason, and fails when it closes."""
     case = axis.get("case")
     marks = [pytest.mark.xfail(strict=True, reason=case.gap)] if gaps and case and case.gap else []
-    texts = {"pair": "{.django}", "kind": "{}", "case": "{.id}"}
+    texts = {"pair": "{.django}", "kind": "{}", "user_site": "{}", "case": "{.id}"}
     name = "-".join(texts[key].format(value) for key, value in axis.items())
     return pytest.param(*axis.values(), id=name, marks=marks)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,32 +60,93 @@ def changes(before: Snapshot, after: Snapshot) -> list[str]:
     return sorted(found)
 
 
-USER_COLUMNS = (
-    "id, password, last_login, is_superuser, username, first_name, last_name, email, is_staff, "
-    "is_active, date_joined"
-)
+@dataclass(frozen=True)
+class UserTable:
+    """The table of a user model: its name as SQL has it, and the columns by the names that we call them."""
+
+    name: str
+    columns: Mapping[str, str]
+    key: Callable[[int, str, str], Any] = lambda number, name, kind: number
+
+    def table(self, kind: str) -> str:
+        """SQLite has no schemas."""
+        return self.name if kind == "postgres" else self.name.replace('"accounts"."user"', "accounts_user")
+
+
+def same(*names: str) -> dict[str, str]:
+    """Columns that are called what we call them."""
+    return {name: name for name in names}
+
+
+def uuid_of(number: int, kind: str) -> Any:
+    """The n-th user's UUID as the database has it."""
+    made = uuid.UUID(int=(number << 64) + 0xFEDCBA)
+    return made if kind == "postgres" else made.hex
+
+
+USER_TABLES = {
+    "auth.User": UserTable(
+        "auth_user",
+        same(
+            "id", "password", "last_login", "is_superuser", "username", "first_name", "last_name", "email",
+            "is_staff", "is_active", "date_joined",
+        ),
+    ),
+    "accounts.EmailUser": UserTable(
+        '"Email Users"',
+        {"id": "uid", "password": "password_hash", "username": "e_mail", "is_active": "active"}
+        | same("last_login"),
+        lambda number, name, kind: uuid_of(number, kind),
+    ),
+    "accounts.NumberUser": UserTable(
+        '"accounts"."user"',
+        same("id", "password", "last_login", "username", "is_active"),
+        lambda number, name, kind: (1 << 40) + number,
+    ),
+    # Its name is its key, so that both are read from one column.
+    "accounts.BareUser": UserTable(
+        "accounts_bareuser", same("password") | {"username": "name"}, lambda number, name, kind: name
+    ),
+}  # fmt: skip
 TOKEN_COLUMNS = "key, created, user_id"
-SELECTS = (f"SELECT {USER_COLUMNS} FROM auth_user", f"SELECT {TOKEN_COLUMNS} FROM authtoken_token")
 
 
-def user_rows(users: Iterable[User]) -> list[tuple[Any, ...]]:
-    """Rows of auth_user, ids counted from 1; SQL types are those of both databases."""
-    return [
-        (number, user.encoded, None, False, user.name, "", "", "", False, user.active, JOINED)
-        for number, user in enumerate(users, 1)
-    ]
+def user_rows(users: Iterable[User], table: UserTable, kind: str) -> list[tuple[Any, ...]]:
+    """Rows of the user table, the n-th user's key from n; SQL types are those of both databases."""
+    rows = []
+    for number, user in enumerate(users, 1):
+        row = {
+            "id": table.key(number, user.name, kind), "password": user.encoded, "last_login": None,
+            "is_superuser": False, "username": user.name, "first_name": "", "last_name": "", "email": "",
+            "is_staff": False, "is_active": user.active, "date_joined": JOINED,
+        }  # fmt: skip
+        rows.append(tuple(row[name] for name in table.columns))
+    return rows
 
 
-def token_rows(users: Iterable[User]) -> list[tuple[Any, ...]]:
+def token_rows(users: Iterable[User], table: UserTable, kind: str) -> list[tuple[Any, ...]]:
     """Rows of authtoken_token for the users that have one."""
-    return [(user.token, user.created, number) for number, user in enumerate(users, 1) if user.token]
+    keyed = ((table.key(number, user.name, kind), user) for number, user in enumerate(users, 1))
+    return [(user.token, user.created, key) for key, user in keyed if user.token]
 
 
-def inserts(mark: str) -> tuple[str, str]:
+def inserts(mark: str, table: UserTable, kind: str) -> tuple[str, str]:
     """The two INSERT statements in a driver's placeholder style."""
+    columns = ", ".join(table.columns.values())
+    marks = ", ".join([mark] * len(table.columns))
     return (
-        f"INSERT INTO auth_user ({USER_COLUMNS}) VALUES ({', '.join([mark] * 11)})",
+        f"INSERT INTO {table.table(kind)} ({columns}) VALUES ({marks})",
         f"INSERT INTO authtoken_token ({TOKEN_COLUMNS}) VALUES ({', '.join([mark] * 3)})",
+    )
+
+
+def selects(table: UserTable, kind: str) -> tuple[str, str]:
+    """Both tables, the key of each row first."""
+    key = table.columns.get("id", table.columns["username"])
+    columns = ", ".join(f"{column} AS {name}" for name, column in table.columns.items())
+    return (
+        f"SELECT {key} AS id, {columns} FROM {table.table(kind)}",
+        f"SELECT {TOKEN_COLUMNS} FROM authtoken_token",
     )
 
 
@@ -93,6 +155,7 @@ class Database(Protocol):
 
     kind: str
     url: str
+    table: UserTable
 
     def reset(self, users: Iterable[User]) -> None:
         """Leaves exactly these users and their tokens."""
@@ -109,27 +172,31 @@ class PostgresDatabase:
 
     kind = "postgres"
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, table: UserTable) -> None:
+        self.url, self.table = url, table
         self.connection = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
 
     def reset(self, users: Iterable[User]) -> None:
         """One transaction, so that no server ever sees half of it."""
-        users = list(users)
+        users, table = list(users), self.table
+        rows = user_rows(users, table, self.kind), token_rows(users, table, self.kind)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             cursor.execute("DELETE FROM authtoken_token")
             # What the admin writes down refers to users.
             cursor.execute("DELETE FROM django_admin_log")
-            cursor.execute("DELETE FROM auth_user")
-            for statement, rows in zip(inserts("%s"), (user_rows(users), token_rows(users)), strict=True):
-                cursor.executemany(statement, rows)
+            cursor.execute(f"DELETE FROM {table.table(self.kind)}")
+            for statement, values in zip(inserts("%s", table, self.kind), rows, strict=True):
+                cursor.executemany(statement, values)
             # A user made later (through the admin, say) must not meet an id of ours.
-            cursor.execute("SELECT setval(pg_get_serial_sequence('auth_user', 'id'), 1000)")
+            if table.columns.get("id") == "id":
+                cursor.execute(
+                    "SELECT setval(pg_get_serial_sequence(%s, 'id'), 1000)", [table.table(self.kind)]
+                )
 
     def snapshot(self) -> Snapshot:
         """Values as the driver types them, times in UTC."""
         tables: list[Table] = []
-        for statement in SELECTS:
+        for statement in selects(self.table, self.kind):
             cursor = self.connection.execute(statement)
             names = [column.name for column in cursor.description or ()]
             tables.append({str(row[0]): dict(zip(names, row, strict=True)) for row in cursor})
@@ -145,27 +212,28 @@ class SqliteDatabase:
 
     kind = "sqlite"
 
-    def __init__(self, path: Path) -> None:
-        self.url = f"sqlite:///{path}"
+    def __init__(self, path: Path, table: UserTable) -> None:
+        self.url, self.table = f"sqlite:///{path}", table
         self.connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         self.connection.execute("PRAGMA synchronous = OFF")
 
     def reset(self, users: Iterable[User]) -> None:
         """One transaction, so that no server ever sees half of it."""
-        users = list(users)
+        users, table = list(users), self.table
+        rows = user_rows(users, table, self.kind), token_rows(users, table, self.kind)
         run = self.connection.execute
         run("BEGIN IMMEDIATE")
         run("DELETE FROM authtoken_token")
         run("DELETE FROM django_admin_log")
-        run("DELETE FROM auth_user")
-        for statement, rows in zip(inserts("?"), (user_rows(users), token_rows(users)), strict=True):
-            self.connection.executemany(statement, rows)
+        run(f"DELETE FROM {table.table(self.kind)}")
+        for statement, values in zip(inserts("?", table, self.kind), rows, strict=True):
+            self.connection.executemany(statement, values)
         run("COMMIT")
 
     def snapshot(self) -> Snapshot:
         """Values in SQLite's own storage classes: a time is the exact text that was written."""
         tables: list[Table] = []
-        for statement in SELECTS:
+        for statement in selects(self.table, self.kind):
             cursor = self.connection.execute(statement)
             names = [column[0] for column in cursor.description]
             tables.append({str(row[0]): dict(zip(names, row, strict=True)) for row in cursor})

@@ -53,6 +53,16 @@ def test_answers_and_rows_are_djangos(
     report(case, faults + [str(one) for one in judge(case.id, found)])
 
 
+def test_user_models_of_a_sites_own_answer_as_auth_user_does(
+    bench: Bench, pair: Pair, kind: str, user_site: str, case: Case, ours: str, allowances: Allowances
+) -> None:
+    if ours == "django":
+        case = case.without_ours()
+    (first, second), faults = compare(bench.rig(pair, kind, user_site, ours=ours), case)
+    judge = allowances.unexplained if ours == "binary" else allowances.random_only
+    report(case, faults + [str(one) for one in judge(case.id, differences(first, second))])
+
+
 @pytest.mark.newest_only
 @pytest.mark.last
 def test_django_under_another_hash_seed_differs_in_nothing_but_what_is_random(

@@ -14,10 +14,18 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 django.setup()
 
+from django.contrib.auth import get_user_model  # noqa: E402
 from django.contrib.auth.hashers import check_password, make_password  # noqa: E402
-from django.contrib.auth.models import Group, User  # noqa: E402
+from django.contrib.auth.models import Group  # noqa: E402
 from django.db import connection  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
+
+User = get_user_model()
+
+
+def named(username):
+    """The condition that finds a user by the name of the login."""
+    return {User.USERNAME_FIELD: username}
 
 
 def create_user(username, password, **fields):
@@ -25,7 +33,7 @@ def create_user(username, password, **fields):
 
 
 def join_groups(username, names):
-    user = User.objects.get(username=username)
+    user = User.objects.get(**named(username))
     user.groups.set([Group.objects.get_or_create(name=name)[0] for name in names])
 
 
@@ -34,7 +42,7 @@ def create_superuser(username, password):
 
 
 def set_password(username, password):
-    user = User.objects.get(username=username)
+    user = User.objects.get(**named(username))
     user.set_password(password)
     user.save()
     return user.password
@@ -44,27 +52,33 @@ def update_user(username, **fields):
     """Columns of one user; `new_name` for the column that the user is found by."""
     if "new_name" in fields:
         fields["username"] = fields.pop("new_name")
-    return User.objects.filter(username=username).update(**fields)
+    return User.objects.filter(**named(username)).update(**fields)
 
 
 def delete_user(username):
-    User.objects.get(username=username).delete()
+    User.objects.get(**named(username)).delete()
 
 
 def user(username):
-    return User.objects.filter(username=username).values("password", "is_active").first()
+    return User.objects.filter(**named(username)).values("password", "is_active").first()
+
+
+def password(username):
+    return User.objects.get(**named(username)).password
 
 
 def create_token(username):
-    return Token.objects.create(user=User.objects.get(username=username)).key
+    return Token.objects.create(user=User.objects.get(**named(username))).key
 
 
 def delete_token(username):
-    return Token.objects.filter(user__username=username).delete()[0]
+    return Token.objects.filter(user__in=User.objects.filter(**named(username))).delete()[0]
 
 
 def tokens(username):
-    return list(Token.objects.filter(user__username=username).values_list("key", flat=True))
+    return list(
+        Token.objects.filter(user__in=User.objects.filter(**named(username))).values_list("key", flat=True)
+    )
 
 
 def verify(password, encoded):
@@ -79,6 +93,7 @@ ORDERS = {
     order.__name__: order
     for order in (
         create_user, join_groups, create_superuser, set_password, update_user, delete_user, user,
+        password,
         create_token, delete_token, tokens, verify, encode,
     )
 }  # fmt: skip
