@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -123,6 +124,8 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="the whole of it, minutes to hours")
     parser.add_argument("--readme", action="store_true", help="write the rows into README.md")
     told = parser.parse_args()
+    # As Ctrl-C does, so that what was started ends too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found = {}
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
         bench = Bench(Path(folder))
