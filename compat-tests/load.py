@@ -14,13 +14,13 @@ CLIENTS = 8
 class Load:
     """Each client sends the requests in turn, on a connection that it keeps as long as it may."""
 
-    def __init__(self, address: tuple[str, int], requests: Sequence[bytes]) -> None:
+    def __init__(self, address: tuple[str, int], requests: Sequence[bytes], clients: int = CLIENTS) -> None:
         self.address, self.requests = address, requests
         self.answers: Counter[int] = Counter()
         self.failures: list[str] = []
         self.lock = threading.Lock()
         self.is_over = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(CLIENTS)]
+        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
 
     def __enter__(self) -> Load:
         for thread in self.threads:

@@ -166,6 +166,15 @@ def test_a_database_is_told_with_all_its_signs(bench: Bench, pair: Pair) -> None
     assert "p/a" not in done.stderr
 
 
+def test_a_pooler_by_transactions_is_told(bench: Bench, pair: Pair) -> None:
+    """Django's documentation wants this setting behind one."""
+    url = "postgres://u:p@127.0.0.1:1/name"
+    for pooled in (True, False):
+        settings = SITES["plain"] | {"DISABLE_SERVER_SIDE_CURSORS": pooled}
+        told = tomllib.loads(export(pair, url, settings).stdout)
+        assert told.get("DATABASE_TRANSACTION_POOLING", False) is pooled
+
+
 def constants() -> Any:
     """The script as a module; it imports Django only when it runs."""
     spec = importlib.util.spec_from_file_location("export_settings", EXPORT)

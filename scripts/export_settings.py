@@ -295,6 +295,9 @@ def database(export):
         url = sqlite_url(export, connection)
     elif connection.vendor == "postgresql":
         url = postgres_url(export, connection)
+        # What Django wants of a site behind such a pooler.
+        if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+            export.settings["DATABASE_TRANSACTION_POOLING"] = True
     else:
         url = export.refuse(
             "settings.DATABASES[%r]" % alias, "%s is not supported; PostgreSQL and SQLite are" % connection.vendor

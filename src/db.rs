@@ -4,18 +4,22 @@
 //! token that may be good. Statements are written once for both databases: `$1` is a
 //! parameter in PostgreSQL and in SQLite.
 
+mod apart;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
-use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sea_orm::prelude::async_trait::async_trait;
+use sea_orm::sqlx::postgres::{PgArguments, PgConnectOptions};
+use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr,
-    Statement, Value,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
+    RuntimeErr, Statement, Value,
 };
 
+use self::apart::Apart;
 use crate::settings::{DatabaseUrl, Settings};
 
 /// How long a connection that goes back to the pool may take to show that it works.
@@ -69,6 +73,8 @@ pub struct Database {
     /// How many there can be in the pool.
     connections: u32,
     timeout: Duration,
+    /// Behind a pooler by transactions.
+    apart: Option<Apart>,
 }
 
 impl Database {
@@ -97,6 +103,8 @@ impl Database {
                     })
                 })
             });
+        let apart = settings.database_transaction_pooling
+            && matches!(settings.database_url, DatabaseUrl::Postgres(_));
         let connecting = async {
             if let DatabaseUrl::Postgres(url) = &settings.database_url {
                 // Even no option would be sent, as an empty text.
@@ -113,6 +121,7 @@ impl Database {
             connection,
             connections: settings.database_connections,
             timeout: settings.database_timeout,
+            apart: apart.then(|| Apart::new(settings.database_timeout)),
         })
     }
 
@@ -126,6 +135,12 @@ impl Database {
     #[must_use]
     pub fn connection(&self) -> &DatabaseConnection {
         &self.connection
+    }
+
+    /// `DATABASE_TRANSACTION_POOLING`, where there can be such a pooler.
+    #[must_use]
+    pub fn is_pooled_by_transactions(&self) -> bool {
+        self.apart.is_some()
     }
 
     /// How many connections the pool has, and how many of them are idle.
@@ -148,7 +163,7 @@ impl Database {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>, DatabaseError> {
         let statement = self.statement(sql, values);
-        self.in_time(|| self.connection.query_one_raw(statement.clone())).await
+        self.in_time(|| self.query_one_raw(statement.clone())).await
     }
 
     /// A query that ends with a condition on one text, for [`Kept::query_texts`].
@@ -177,7 +192,7 @@ impl Database {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<u64, DatabaseError> {
         let statement = self.statement(sql, values);
-        let done = self.in_time(|| self.connection.execute_raw(statement.clone())).await?;
+        let done = self.in_time(|| self.execute_raw(statement.clone())).await?;
         Ok(done.rows_affected())
     }
 
@@ -187,7 +202,7 @@ impl Database {
         sql: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<u64, DatabaseError> {
-        let done = self.connection.execute_raw(self.statement(sql, values));
+        let done = self.execute_raw(self.statement(sql, values));
         match tokio::time::timeout(self.timeout, done).await {
             Ok(Err(error)) if is_lost(&error) => Err(DatabaseError::Unknown),
             Ok(done) => Ok(done?.rows_affected()),
@@ -231,6 +246,40 @@ impl Database {
         };
         let answer = tokio::time::timeout(self.timeout, answer).await;
         Ok(answer.map_err(|_| DatabaseError::TimedOut)??)
+    }
+}
+
+/// In the way that suits what stands between us and the database.
+#[async_trait]
+impl ConnectionTrait for Database {
+    fn get_database_backend(&self) -> DbBackend {
+        self.connection.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let Some(apart) = &self.apart else { return self.connection.execute_raw(statement).await };
+        let pool = self.connection.get_postgres_connection_pool();
+        Ok(apart.execute_in(pool, statement).await?.into())
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.connection.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        if self.apart.is_none() {
+            return self.connection.query_one_raw(statement).await;
+        }
+        Ok(self.query_all_raw(statement).await?.into_iter().next())
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let Some(apart) = &self.apart else {
+            return self.connection.query_all_raw(statement).await;
+        };
+        let pool = self.connection.get_postgres_connection_pool();
+        let rows = apart.query_in(pool, statement).await?;
+        Ok(rows.into_iter().map(QueryResult::from).collect())
     }
 }
 
@@ -337,22 +386,22 @@ impl Kept {
         query: &ByTexts,
         texts: &[&str],
     ) -> Result<Vec<QueryResult>, DatabaseError> {
-        let timeout = self.database.timeout;
+        let Database { timeout, apart, .. } = &self.database;
         let answer = async {
             // Taken out, so that a query which is given up takes its connection with it.
             if let Some(mut connection) = self.connection.take() {
-                let answer = connection.query_texts(query, texts).await;
+                let answer = connection.query_texts(query, texts, apart.as_ref()).await;
                 if !answer.as_ref().is_err_and(is_broken) {
                     self.connection = Some(connection);
                     return answer;
                 }
             }
             let mut connection = KeptConnection::open(self.database.connection()).await?;
-            let rows = connection.query_texts(query, texts).await?;
+            let rows = connection.query_texts(query, texts, apart.as_ref()).await?;
             self.connection = Some(connection);
             Ok::<_, sqlx::Error>(rows)
         };
-        let answer = tokio::time::timeout(timeout, answer).await;
+        let answer = tokio::time::timeout(*timeout, answer).await;
         let rows = answer.map_err(|_| DatabaseError::TimedOut)?;
         rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())).into())
     }
@@ -372,10 +421,22 @@ impl KeptConnection {
         &mut self,
         query: &ByTexts,
         texts: &[&str],
+        apart: Option<&Apart>,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         // Made of names in this program only.
         let sql = |sql: &Arc<str>| AssertSqlSafe(Arc::clone(sql));
         match (self, texts) {
+            (Self::Postgres(connection), texts) if let Some(apart) = apart => {
+                let mut values = PgArguments::default();
+                let sql = if let [text] = texts {
+                    values.add(*text).map_err(sqlx::Error::Encode)?;
+                    sql(&query.one)
+                } else {
+                    values.add(texts).map_err(sqlx::Error::Encode)?;
+                    sql(&query.many)
+                };
+                results(apart.query(connection, sql, values).await)
+            }
             (Self::Postgres(connection), [text]) => {
                 results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
             }

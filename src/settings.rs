@@ -206,6 +206,8 @@ settings! {
     DATABASE_CONNECTIONS database_connections: u32 = "8";
     /// Seconds that a statement, or the wait for a connection, may take before the answer is 503.
     DATABASE_TIMEOUT database_timeout: Duration = "5";
+    /// A pooler gives each transaction another server: `PgBouncer` in transaction mode, before 1.21 or without `max_prepared_statements`. Each statement is a transaction of its own then.
+    DATABASE_TRANSACTION_POOLING database_transaction_pooling: bool = "false";
     /// Bytes of a JSON or form body, or of the fields of a multipart body; `None`: no limit but `MAX_BODY_SIZE`.
     DATA_UPLOAD_MAX_MEMORY_SIZE data_upload_max_memory_size: Option<usize> = "2621440";
     /// Fields of a query string, form or multipart body; `None`: no limit.

@@ -110,7 +110,7 @@ async fn check_tables(settings: &Settings, database: &Database) -> Result<Issues
     let needed =
         [("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", pk, true)];
     check_table(database, tokens, &needed, &["key", "user_id"], &mut issues).await?;
-    let references = introspection::references(database.connection(), tokens).await?;
+    let references = introspection::references(database, tokens).await?;
     for (column, table) in references {
         if column == "user_id" && table != users.name() {
             let message = format!(
@@ -156,7 +156,7 @@ async fn check_table(
     unique: &[&str],
     issues: &mut Issues,
 ) -> Result<(), DbErr> {
-    let columns = introspection::columns(database.connection(), name).await?;
+    let columns = introspection::columns(database, name).await?;
     let table = &name.print();
     if columns.is_empty() {
         let message = "the table does not exist, or not in the search path.".to_owned();
@@ -176,7 +176,7 @@ async fn check_table(
             issues.add_obstacle(table, &column.name, serves);
         }
     }
-    let found = introspection::unique_columns(database.connection(), name).await?;
+    let found = introspection::unique_columns(database, name).await?;
     for name in unique.iter().filter(|name| !found.iter().any(|column| column == *name)) {
         let message =
             "two rows may have the same value; logins at the same time rely on it.".to_owned();

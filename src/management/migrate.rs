@@ -78,6 +78,12 @@ enum Owner {
 
 /// Makes the tables, or says why it does not.
 pub async fn run(database: &Database, out: &mut impl Write) -> Result<(), CommandError> {
+    if database.is_pooled_by_transactions() {
+        return Err(CommandError::new(
+            "migrate wants PostgreSQL itself, not a pooler: give it that DATABASE_URL, and \
+             DATABASE_TRANSACTION_POOLING=false.",
+        ));
+    }
     match migrate(database.connection()).await.map_err(|error| failed(&error))? {
         Owner::Nobody => Ok(tell(out, &MIGRATIONS)?),
         Owner::Django => Ok(tell(out, &[])?),

@@ -1,0 +1,81 @@
+//! Statements behind a pooler that gives each transaction another server, as `PgBouncer` does with
+//! `pool_mode = transaction`.
+//!
+//! A statement that was prepared with one server is unknown to the next. So each one is prepared anew, without a name,
+//! within a transaction of its own: four round trips in place of one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::{PgPool, PgQueryResult, PgRow};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, IntoArguments, PgConnection, Postgres};
+use sea_orm::{DbErr, RuntimeErr, Statement, Values};
+use sea_query_sqlx::SqlxValues;
+
+/// How statements are sent, each by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Apart {
+    begin: Arc<str>,
+}
+
+impl Apart {
+    /// No statement is to take longer than `timeout`. The pooler takes no such option when it is connected to, so each
+    /// transaction says so itself, in the message that begins it.
+    pub(super) fn new(timeout: Duration) -> Self {
+        let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", timeout.as_millis());
+        Self { begin: begin.into() }
+    }
+
+    /// All rows of a query.
+    pub(super) async fn query<'q>(
+        &self,
+        connection: &mut PgConnection,
+        sql: AssertSqlSafe<Arc<str>>,
+        values: impl IntoArguments<Postgres> + 'q,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut transaction = connection.begin_with(self.begin()).await?;
+        let query = sqlx::query_with(sql, values).persistent(false);
+        let rows = query.fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    /// All rows of a query, on a connection of the pool.
+    pub(super) async fn query_in(
+        &self,
+        pool: &PgPool,
+        statement: Statement,
+    ) -> Result<Vec<PgRow>, DbErr> {
+        let rows = async {
+            let mut connection = pool.acquire().await?;
+            let sql = AssertSqlSafe(Arc::from(statement.sql));
+            self.query(&mut connection, sql, values_of(statement.values)).await
+        };
+        rows.await.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
+    }
+
+    /// A statement that returns nothing, on a connection of the pool.
+    pub(super) async fn execute_in(
+        &self,
+        pool: &PgPool,
+        statement: Statement,
+    ) -> Result<PgQueryResult, DbErr> {
+        let done = async {
+            let mut transaction = pool.begin_with(self.begin()).await?;
+            let values = values_of(statement.values);
+            let query = sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(false);
+            let done = query.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        };
+        done.await.map_err(|error: sqlx::Error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+    }
+
+    fn begin(&self) -> AssertSqlSafe<Arc<str>> {
+        AssertSqlSafe(Arc::clone(&self.begin))
+    }
+}
+
+fn values_of(values: Option<Values>) -> SqlxValues {
+    SqlxValues(values.unwrap_or_else(|| Values(Vec::new())))
+}
