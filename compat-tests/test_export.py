@@ -125,6 +125,9 @@ PATHS = {
     "no login": odd("none", "settings.ROOT_URLCONF"),
     "handler": odd("handler400", "project.odd.bad_request"),
     "signal": odd("signal", "project.odd.told"),
+    "users that are not all found": Site(
+        {"AUTH_USER_MODEL": "accounts.HiddenUser"}, ["accounts.models.Visible.get"]
+    ),
     "charset": Site({"DEFAULT_CHARSET": "latin-1"}, ["settings.DEFAULT_CHARSET"]),
     "times that are not UTC": Site({"USE_TZ": False, "TIME_ZONE": "Asia/Tokyo"}, ["settings.USE_TZ"]),
 }

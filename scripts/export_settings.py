@@ -463,6 +463,10 @@ def user_model(export):
     manager = type(model._default_manager)
     for method in overridden(manager, ("get_by_natural_key", "get_queryset", "get", "filter")):
         export.refuse("%s.%s" % (path_of(manager), method), "the site looks users up in its own way")
+    # A manager made from a queryset has its own methods from it, but not those that a manager has already.
+    queryset = getattr(model._default_manager, "_queryset_class", None)
+    for method in overridden(queryset, ("__init__", "get", "filter")) if queryset else ():
+        export.refuse("%s.%s" % (path_of(queryset), method), "the site looks users up in its own way")
 
 
 def table_setting(export, setting, model):

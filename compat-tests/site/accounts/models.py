@@ -45,3 +45,21 @@ class BareUser(AbstractBaseUser):
 
     class Meta:
         swappable = "AUTH_USER_MODEL"
+
+
+class Visible(models.QuerySet):
+    """Does not find everybody."""
+
+    def get(self, *args, **kwargs):
+        return super().exclude(name="hidden").get(*args, **kwargs)
+
+
+class HiddenUser(AbstractBaseUser):
+    """Users of whom Django's manager, whose own methods are Django's, does not find all."""
+
+    name = models.CharField(max_length=150, unique=True)
+    objects = BaseUserManager.from_queryset(Visible)()
+    USERNAME_FIELD = "name"
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"
