@@ -94,7 +94,7 @@ def told(span: Span) -> dict[str, object]:
 
 
 def parent(trace: str = TRACE, sampled: bool = True) -> bytes:
-    return f"traceparent: 00-{trace}-{PARENT}-0{int(sampled)}\r\n".encode()
+    return f"traceparent: 00-{trace}-{PARENT}-0{int(sampled)}\r\ntracestate: k=canary\r\n".encode()
 
 
 @SQLITE

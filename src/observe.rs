@@ -92,7 +92,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for Observed<E> {
         let line = settings.log_requests.then(|| Line::of(&request, &self.state));
         #[cfg(feature = "opentelemetry")]
         let span = self.traces.as_ref().map(|traces| {
-            (traces, traces.begin(&request, &settings.trusted_proxies), method_of(&request))
+            (
+                traces,
+                traces.begin(&request, &settings.trusted_proxies, (self.state.now)()),
+                method_of(&request),
+            )
         });
         let id = self.request_id.as_ref().map(|name| {
             let (peer, headers) = (request.remote_addr(), request.headers());
@@ -106,7 +110,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Observed<E> {
         metrics.request(outcome, status, duration.as_secs_f64());
         #[cfg(feature = "opentelemetry")]
         if let Some((traces, begun, method)) = span {
-            traces.end(begun, method, outcome, status);
+            traces.end(&begun, method, outcome, status);
         }
         if let Some(Line { method, client }) = line {
             let Outcome { view, reason } = outcome;

@@ -7,12 +7,13 @@
 //! Why is there no `url.path`, which the conventions want of a span? For the reason why the log has none: a path is
 //! the client's own text.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, Utc};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Span, SpanBuilder, SpanKind, Status, TracerProvider};
 use opentelemetry::{Context, Key, KeyValue};
-use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -24,6 +25,7 @@ use crate::proxies;
 use crate::settings::Networks;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
+const TRACEPARENT: &str = "traceparent";
 /// What the collector gets to take the last spans.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -55,17 +57,20 @@ impl Traces {
     /// A request comes in. Of whose trace it is part is believed of a trusted proxy only: else anybody could have
     /// each of his requests recorded.
     #[must_use]
-    pub fn begin(&self, request: &Request, trusted: &Networks) -> Begun {
+    pub fn begin(&self, request: &Request, trusted: &Networks, at: DateTime<Utc>) -> Begun {
         let parent = if proxies::is_trusted(request.remote_addr(), trusted) {
-            TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()))
+            // Without `tracestate`, which is free text, and would be sent on with the span.
+            let parent = request.header(TRACEPARENT).unwrap_or_default().to_owned();
+            TraceContextPropagator::new()
+                .extract(&HashMap::from([(TRACEPARENT.to_owned(), parent)]))
         } else {
             Context::new()
         };
-        Begun { parent, at: SystemTime::now() }
+        Begun { parent, at: at.into() }
     }
 
     /// It is answered.
-    pub fn end(&self, begun: Begun, method: &'static str, outcome: Outcome, status: u16) {
+    pub fn end(&self, begun: &Begun, method: &'static str, outcome: Outcome, status: u16) {
         let Outcome { view, reason } = outcome;
         let mut attributes = vec![
             KeyValue::new("http.request.method", if method == "other" { "_OTHER" } else { method }),
