@@ -206,7 +206,8 @@ impl Database {
         match tokio::time::timeout(self.timeout, done).await {
             Ok(Err(error)) if is_lost(&error) => Err(DatabaseError::Unknown),
             Ok(done) => Ok(done?.rows_affected()),
-            Err(_) => Err(DatabaseError::TimedOut),
+            // It may have been sent, and even done.
+            Err(_) => Err(DatabaseError::Unknown),
         }
     }
 

@@ -7,15 +7,20 @@
 //! request; a mapping takes what is written to it and not what it could hold, and goes back as a whole.
 
 use std::fmt;
+use std::io;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use memmap2::MmapMut;
+use tokio::sync::OwnedSemaphorePermit;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Up to this length a body is no mapping, and a text of a body becomes one of its own, so that it does not hold the
-/// body.
+/// Up to this length a body needs no share of `BODY_MEMORY`, and a text of a body becomes one of its own, so that it does
+/// not hold the body.
 pub const SMALL: usize = 64 * 1024;
+
+/// A body that may be longer is a mapping, whose pages cost nothing until they are written to.
+const UNMAPPED: usize = 8 * 1024;
 
 /// Signs of UTF-8 may take this many times the bytes that they stand for in any other charset.
 const GROWTH: usize = 3;
@@ -33,31 +38,36 @@ pub struct Memory {
     content: Range<usize>,
     /// What was written to begins here, and has to be wiped.
     used: usize,
+    /// Of what all bodies may take together; free again when this is dropped.
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 impl Memory {
-    /// Empty, with room for `most` bytes and any text that they are.
-    #[must_use]
-    pub fn with_room(most: usize) -> Self {
+    /// Empty, with room for `most` bytes and any text that they are, unless the system has none.
+    pub fn with_room(most: usize, share: Option<OwnedSemaphorePermit>) -> io::Result<Self> {
         let size = most.saturating_mul(GROWTH);
-        let small = || Room::Small(vec![0; size]);
-        let room = if most <= SMALL {
-            small()
+        let room = if most <= UNMAPPED {
+            Room::Small(vec![0; size])
         } else {
-            MmapMut::map_anon(size).map_or_else(|_| small(), Room::Large)
+            Room::Large(MmapMut::map_anon(size)?)
         };
-        let start = size - most;
-        Self { room, body: start..start, content: start..start, used: start }
+        Ok(Self::in_room(room, size - most, share))
     }
 
     /// With these bytes, one after the other.
     #[must_use]
     pub fn of(pieces: &[&[u8]]) -> Self {
-        let mut memory = Self::with_room(pieces.iter().map(|piece| piece.len()).sum());
+        let most: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let size = most.saturating_mul(GROWTH);
+        let mut memory = Self::in_room(Room::Small(vec![0; size]), size - most, None);
         for piece in pieces {
             memory.append(piece);
         }
         memory
+    }
+
+    fn in_room(room: Room, start: usize, share: Option<OwnedSemaphorePermit>) -> Self {
+        Self { room, body: start..start, content: start..start, used: start, _share: share }
     }
 
     /// Takes more bytes of the body; false if there is no room for them.
@@ -258,7 +268,7 @@ mod tests {
     #[test]
     fn it_takes_what_there_is_room_for() {
         for most in [3, SMALL + 1] {
-            let mut memory = Memory::with_room(most);
+            let mut memory = Memory::with_room(most, None).unwrap();
             assert!(memory.append(&vec![b'a'; most - 1]) && memory.append(b"b"));
             assert!(!memory.append(b"c"));
             assert!(memory.bytes().ends_with(b"ab") && memory.bytes().len() == most);

@@ -101,6 +101,9 @@ pub async fn require_tables(settings: &Settings, database: &Database) -> Result<
     Ok(())
 }
 
+/// What is unique in the token table, into which log-ins write.
+const TOKEN_UNIQUE: [&str; 2] = ["key", "user_id"];
+
 async fn check_tables(settings: &Settings, database: &Database) -> Result<Issues, DbErr> {
     let mut issues = Issues::default();
     let (users, tokens) = (&settings.auth_user_table, &settings.authtoken_table);
@@ -109,7 +112,7 @@ async fn check_tables(settings: &Settings, database: &Database) -> Result<Issues
     let pk = Kind::from(settings.auth_user_pk_type);
     let needed =
         [("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", pk, true)];
-    check_table(database, tokens, &needed, &["key", "user_id"], &mut issues).await?;
+    check_table(database, tokens, &needed, &TOKEN_UNIQUE, &mut issues).await?;
     let references = introspection::references(database, tokens).await?;
     for (column, table) in references {
         if column == "user_id" && table != users.name() {
@@ -172,7 +175,7 @@ async fn check_table(
     for column in &columns {
         let known = needed.iter().any(|(name, ..)| column.name == *name);
         if !known && !column.has_default {
-            let serves = needed.iter().any(|(name, ..)| *name == "key");
+            let serves = unique == TOKEN_UNIQUE;
             issues.add_obstacle(table, &column.name, serves);
         }
     }

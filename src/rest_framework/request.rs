@@ -84,7 +84,7 @@ async fn parse(
             _ => Err(APIException::UnsupportedMediaType(text)),
         };
     };
-    let (body, share) = read_body(body, Some(parser), length, state).await?;
+    let (body, is_large) = read_body(body, Some(parser), length, state).await?;
     if body.content().is_empty() {
         return Ok(Data::empty());
     }
@@ -96,27 +96,24 @@ async fn parse(
     let fields = view.serializer.map_or(&[][..], |serializer| serializer.fields);
     let fields = fields.iter().map(|field| field.name).collect();
     let context = ParserContext { limits, versions: settings.versions(), fields };
-    if share.is_none() {
+    if !is_large {
         return Ok(parsers::parse(parser, body, content_type, &context)?);
     }
     // A large body takes its time, in which other requests want the thread.
     let content_type = content_type.to_owned();
-    let parsing = tokio::task::spawn_blocking(move || {
-        let data = parsers::parse(parser, body, &content_type, &context);
-        drop(share);
-        data
-    });
+    let parsing =
+        tokio::task::spawn_blocking(move || parsers::parse(parser, body, &content_type, &context));
     Ok(parsing.await.map_err(|error| APIException::ServerError(Box::new(error)))??)
 }
 
-/// The whole body, within its bounds in bytes and in time. A large one comes with its share of
-/// `BODY_MEMORY`, which is free again when that is dropped.
+/// The whole body, within its bounds in bytes and in time, and whether it may be a large one. That
+/// holds its share of `BODY_MEMORY` as long as anything is kept of it.
 async fn read_body(
     body: Body,
     parser: Option<Parser>,
     length: Option<&[u8]>,
     state: &State,
-) -> Result<(Memory, Option<OwnedSemaphorePermit>), APIException> {
+) -> Result<(Memory, bool), APIException> {
     let State { settings, body_memory, .. } = state;
     let memory = settings.data_upload_max_memory_size;
     let (limit, over) = match (parser, memory) {
@@ -134,7 +131,7 @@ async fn read_body(
     }
     let is_large = expected > memory::SMALL;
     let share = if is_large { Some(share(body_memory, expected)?) } else { None };
-    let mut memory = Memory::with_room(expected);
+    let mut memory = Memory::with_room(expected, share).map_err(APIException::unavailable)?;
     let mut pieces = body.into_bytes_stream();
     let read = async {
         while let Some(piece) = pieces.next().await {
@@ -152,7 +149,7 @@ async fn read_body(
     };
     match tokio::time::timeout(settings.body_timeout, read).await {
         Err(_) => Err(APIException::RequestTimeout),
-        Ok(Ok(())) => Ok((memory, share)),
+        Ok(Ok(())) => Ok((memory, is_large)),
         Ok(Err(error)) => Err(error),
     }
 }

@@ -32,8 +32,9 @@ impl Drop for Held {
 }
 
 fn wipe(piece: Bytes) {
-    if let Ok(mut piece) = piece.try_into_mut() {
-        piece.zeroize();
+    // With the whole buffer, for another piece may have been a part of it.
+    if let Ok(piece) = piece.try_into_mut() {
+        Vec::from(piece).zeroize();
     }
 }
 
