@@ -8,15 +8,15 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from bench import Bench, Rig
+from bench import Bench
 from cases import SALT, pbkdf2
 from clients import ALICE, SECRET, ask, login_bytes
 from databases import User
 from differences import Allowances
 from readme import README
 from schema import execute
-from services import SITES, Orm, Pair, start_binary, start_django, start_exported
-from test_pgbouncer import faults_of_a_plain_site
+from services import Pair, start_binary
+from test_pgbouncer import faults_of_a_plain_site, plain_rig
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),
@@ -48,17 +48,9 @@ def role(bench: Bench, url: str, statements: str) -> Iterator[str]:
 def test_the_grants_of_the_readme_are_enough(
     bench: Bench, pair: Pair, kind: str, allowances: Allowances
 ) -> None:
-    settings = SITES["plain"]
     first, second = bench.database(pair, kind), bench.database(pair, kind)
     with role(bench, second.url, grants()) as url:
-        rig = Rig(
-            pair,
-            start_django(pair, first.url, settings, bench.log("django")),
-            first,
-            start_exported(pair, url, settings, bench.log("ours")),
-            second,
-            Orm(pair, first.url, settings),
-        )
+        rig = plain_rig(bench, pair, first, second, url)
         found = faults_of_a_plain_site(rig, allowances)
         rig.stop()
     assert not found, "\n".join(found)

@@ -11,6 +11,7 @@ from bench import Bench, Rig
 from cases import load
 from clients import ALICE, SECRET, login_bytes
 from compare import differences
+from databases import Database
 from differences import Allowances
 from load import Load
 from processes import Process, StartError, free_port
@@ -64,6 +65,21 @@ def start_pgbouncer(bench: Bench, url: str) -> tuple[Process, str]:
     return process, f"postgres://postgres:unused@127.0.0.1:{port}/{name}"
 
 
+def plain_rig(
+    bench: Bench, pair: Pair, first: Database, second: Database, url: str, **further: object
+) -> Rig:
+    """Django on the first database, and us by that URL on the second; with further settings on our side."""
+    settings = SITES["plain"]
+    return Rig(
+        pair,
+        start_django(pair, first.url, settings, bench.log("django")),
+        first,
+        start_exported(pair, url, settings | further, bench.log("ours")),
+        second,
+        Orm(pair, first.url, settings),
+    )
+
+
 def faults_of_a_plain_site(rig: Rig, allowances: Allowances) -> list[str]:
     """What is wrong with the cases of a site with Django's own settings, all of them, on PostgreSQL."""
     versions = rig.pair.django, "postgres", rig.pair.python_version()
@@ -82,16 +98,7 @@ def rig(bench: Bench, pair: Pair, kind: str) -> Iterator[Rig]:
     """Django beside its database, and us behind the pooler."""
     with closing(bench.database(pair, kind)) as first, closing(bench.database(pair, kind)) as second:
         pooler, through = start_pgbouncer(bench, second.url)
-        settings = SITES["plain"]
-        pooled = settings | {"DISABLE_SERVER_SIDE_CURSORS": True}
-        rig = Rig(
-            pair,
-            start_django(pair, first.url, settings, bench.log("django")),
-            first,
-            start_exported(pair, through, pooled, bench.log("ours")),
-            second,
-            Orm(pair, first.url, settings),
-        )
+        rig = plain_rig(bench, pair, first, second, through, DISABLE_SERVER_SIDE_CURSORS=True)
         yield rig
         rig.stop()
         pooler.stop()
