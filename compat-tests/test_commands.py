@@ -239,7 +239,7 @@ END $$;
 CREATE TRIGGER lost_token BEFORE DELETE ON authtoken_token FOR EACH ROW EXECUTE FUNCTION lose();
 CREATE TRIGGER lost_user BEFORE UPDATE OR INSERT ON auth_user FOR EACH ROW EXECUTE FUNCTION lose();
 """
-UNKNOWN = "the connection to the database was lost, and it is not known whether the change was made"
+UNKNOWN = "the database was lost or did not answer, and it is not known whether the change was made"
 
 
 @pytest.mark.parametrize("kind", ["postgres"])

@@ -32,7 +32,7 @@ pub enum DatabaseError {
     Failed(DbErr),
     /// No answer within `DATABASE_TIMEOUT`.
     TimedOut,
-    /// The connection was lost under a statement that must not be done twice.
+    /// The connection or the time ended under a statement that must not be done twice.
     Unknown,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for DatabaseError {
             Self::Failed(error) => write!(f, "{error}"),
             Self::TimedOut => f.write_str("the database did not answer in time"),
             Self::Unknown => f.write_str(
-                "the connection to the database was lost, and it is not known whether the change was made; look, and try \
+                "the database was lost or did not answer, and it is not known whether the change was made; look, and try \
                  again",
             ),
         }
