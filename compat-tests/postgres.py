@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psycopg
@@ -50,7 +51,7 @@ class Cluster:
         self.further = further
         self.bin = binaries()
         self.data = folder / "postgres"
-        self.data.mkdir()
+        self.data.mkdir(0o700)
         # initdb refuses to run as root.
         self.user = "postgres" if os.getuid() == 0 else None
         if self.user:
@@ -71,17 +72,22 @@ class Cluster:
             user=self.user,
         )
         self.process.wait_for_port(("127.0.0.1", self.port))
-        self.process.wait_for("ready to accept connections")
+        self.process.wait_for("ready to accept (read-only )?connections")
         self.admin = psycopg.connect(self.dsn("postgres"), autocommit=True)
 
     def _initdb(self) -> None:
-        argv = ["initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]
-        argv[0] = str(self.bin / "initdb")
+        self._make("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
+
+    def _make(self, program: str, *argv: str) -> None:
         made = subprocess.run(
-            [*argv, "-D", self.data], user=self.user, cwd=self.data, capture_output=True, text=True
+            [self.bin / program, "--no-sync", *argv, "-D", self.data],
+            user=self.user,
+            cwd=self.data,
+            capture_output=True,
+            text=True,
         )
         if made.returncode:
-            raise StartError(f"initdb failed:\n{made.stderr}")
+            raise StartError(f"{program} failed:\n{made.stderr}")
 
     def _options(self) -> list[str]:
         own = {"port": str(self.port), "listen_addresses": "127.0.0.1"}
@@ -116,3 +122,37 @@ class Cluster:
         """Stops the server and cuts off its clients; by SIGQUIT, unless it is to start again quickly."""
         self.admin.close()
         self.process.stop(by)
+
+
+class Standby(Cluster):
+    """A streaming replica of a running cluster, of all its databases."""
+
+    def __init__(self, primary: Cluster, folder: Path, **further: str) -> None:
+        self.primary = primary
+        folder.mkdir()
+        folder.chmod(0o711)
+        super().__init__(folder, **further)
+
+    def _initdb(self) -> None:
+        source = ["--host=127.0.0.1", f"--port={self.primary.port}", "--username=postgres"]
+        self._make("pg_basebackup", *source, "--write-recovery-conf", "--checkpoint=fast")
+
+    def catch_up(self, timeout: float = 60.0) -> None:
+        """Waits until it has replayed what the primary has done by now."""
+        row = self.primary.admin.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+        end = time.monotonic() + timeout
+        while self.admin.execute("SELECT pg_last_wal_replay_lsn() >= %s", row).fetchone() != (True,):
+            assert time.monotonic() < end, self.process.log_text()[-3000:]
+            time.sleep(0.001)
+
+    def pause(self) -> None:
+        """Replays nothing more; returns when it has stopped to."""
+        self.admin.execute("SELECT pg_wal_replay_pause()")
+        state = "SELECT pg_get_wal_replay_pause_state()"
+        while self.admin.execute(state).fetchone() != ("paused",):
+            time.sleep(0.001)
+
+    def resume(self) -> None:
+        """Replays again, and waits until all is replayed."""
+        self.admin.execute("SELECT pg_wal_replay_resume()")
+        self.catch_up()

@@ -334,15 +334,15 @@ def export(pair: Pair, url: str, settings: Mapping[str, Any], **env: str) -> sub
     )
 
 
-def start_exported(pair: Pair, url: str, settings: Mapping[str, Any], log: Path) -> Service:
-    """Our service beside a site, told by the export and nothing else."""
+def start_exported(pair: Pair, url: str, settings: Mapping[str, Any], log: Path, **env: str) -> Service:
+    """Our service beside a site, told by the export, and by what only we have."""
     file = log.with_suffix(".toml")
     done = export(pair, url, settings)
     if done.returncode:
         raise StartError(f"the export failed:\n{done.stderr}")
     file.write_text(done.stdout)
     argv: list[str | Path] = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file]
-    return listening(Process(argv, log=log, env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}))
+    return listening(Process(argv, log=log, env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | env))
 
 
 def run_binary(*argv: str | Path, url: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:

@@ -82,3 +82,33 @@ def test_a_column_may_become_longer_under_a_running_service(
                 execute(database.url, f"ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar({length})")
                 found = ask_all(service, [SECRET, login_bytes(ALICE)] * (2 * CONNECTIONS))
                 assert {one.status for one in found} == {200}, (table, column, found)
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_tokens_of_users_of_the_same_name_in_another_schema_are_seen(
+    bench: Bench, pair: Pair, kind: str, database: Database
+) -> None:
+    """`auth_user` and `other.auth_user` are two tables, whose ids mean different people."""
+    execute(
+        database.url,
+        "CREATE SCHEMA other",
+        "CREATE TABLE other.auth_user (LIKE auth_user INCLUDING ALL)",
+        "INSERT INTO other.auth_user SELECT * FROM auth_user",
+    )
+    told = {"url": database.url, "PBKDF2_ITERATIONS": "1000"}
+    well = run_binary("check", AUTH_USER_TABLE="public.auth_user", **told)
+    assert well.returncode == 0, well
+    wrong = run_binary("check", AUTH_USER_TABLE="other.auth_user", **told)
+    assert wrong.returncode == 1
+    assert (
+        "(drf_authtoken.E006) tokens belong to the users of the table auth_user, not of other."
+        in wrong.stderr
+    )
+    execute(
+        database.url,
+        "ALTER TABLE authtoken_token DROP CONSTRAINT authtoken_token_user_id_35299eff_fk_auth_user_id",
+        "ALTER TABLE authtoken_token ADD FOREIGN KEY (user_id) REFERENCES other.auth_user (id)",
+    )
+    assert run_binary("check", AUTH_USER_TABLE="other.auth_user", **told).returncode == 0
+    stray = run_binary("check", **told)
+    assert "(drf_authtoken.E006) tokens belong to the users of the table other.auth_user" in stray.stderr

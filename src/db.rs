@@ -5,21 +5,23 @@
 //! parameter in PostgreSQL and in SQLite.
 
 mod apart;
+mod kept;
+pub mod replica;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
 use sea_orm::prelude::async_trait::async_trait;
-use sea_orm::sqlx::postgres::{PgArguments, PgConnectOptions};
-use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::{self, Connection, PgConnection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
     RuntimeErr, Statement, Value,
 };
 
 use self::apart::Apart;
+pub use self::kept::{ByTexts, Kept};
 use crate::settings::{DatabaseUrl, Settings};
 
 /// How long a connection that goes back to the pool may take to show that it works.
@@ -173,7 +175,7 @@ impl Database {
             DbBackend::Sqlite => "IN (SELECT value FROM json_each($1))",
             _ => "= ANY($1)",
         };
-        ByTexts { one: format!("{select} = $1").into(), many: format!("{select} {many}").into() }
+        ByTexts::new(select, many)
     }
 
     /// A subquery: the values of a column in `from`, as the text of a JSON list.
@@ -337,128 +339,4 @@ fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOption
         sqlite.filename(&path).create_if_missing(missing == Missing::Create).busy_timeout(busy)
     });
     options
-}
-
-/// A query by one text, and by any number of them.
-///
-/// Why two? PostgreSQL thinks that a list in a prepared statement is long, and plans the
-/// statement anew each time when it is short.
-#[derive(Debug, Clone)]
-pub struct ByTexts {
-    one: Arc<str>,
-    many: Arc<str>,
-}
-
-impl ByTexts {
-    /// The query by one text, its only value.
-    #[must_use]
-    pub fn one(&self) -> &str {
-        &self.one
-    }
-}
-
-/// A connection outside the pool, made when it is needed and kept while it works.
-///
-/// Why not the pool's? After each use sqlx's pool asks the server whether the connection is
-/// still there: a second round trip for every look-up.
-pub struct Kept {
-    database: Database,
-    connection: Option<KeptConnection>,
-}
-
-enum KeptConnection {
-    Postgres(Box<PgConnection>),
-    Sqlite(Box<SqliteConnection>),
-}
-
-impl Kept {
-    /// To the same database as the pool; nothing is connected to yet.
-    #[must_use]
-    pub fn new(database: Database) -> Self {
-        Self { database, connection: None }
-    }
-
-    /// All rows of a query whose only value is a list of texts.
-    ///
-    /// A connection that fails is not used again. If it was an old one, the server may only have
-    /// closed it, and the query is sent once more on a new one.
-    pub async fn query_texts(
-        &mut self,
-        query: &ByTexts,
-        texts: &[&str],
-    ) -> Result<Vec<QueryResult>, DatabaseError> {
-        let Database { timeout, apart, .. } = &self.database;
-        let answer = async {
-            // Taken out, so that a query which is given up takes its connection with it.
-            if let Some(mut connection) = self.connection.take() {
-                let answer = connection.query_texts(query, texts, apart.as_ref()).await;
-                if !answer.as_ref().is_err_and(is_broken) {
-                    self.connection = Some(connection);
-                    return answer;
-                }
-            }
-            let mut connection = KeptConnection::open(self.database.connection()).await?;
-            let rows = connection.query_texts(query, texts, apart.as_ref()).await?;
-            self.connection = Some(connection);
-            Ok::<_, sqlx::Error>(rows)
-        };
-        let answer = tokio::time::timeout(*timeout, answer).await;
-        let rows = answer.map_err(|_| DatabaseError::TimedOut)?;
-        rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())).into())
-    }
-}
-
-impl KeptConnection {
-    async fn open(pool: &DatabaseConnection) -> Result<Self, sqlx::Error> {
-        if pool.get_database_backend() == DbBackend::Sqlite {
-            let options = pool.get_sqlite_connection_pool().connect_options();
-            return Ok(Self::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?)));
-        }
-        let options = pool.get_postgres_connection_pool().connect_options();
-        Ok(Self::Postgres(Box::new(PgConnection::connect_with(&options).await?)))
-    }
-
-    async fn query_texts(
-        &mut self,
-        query: &ByTexts,
-        texts: &[&str],
-        apart: Option<&Apart>,
-    ) -> Result<Vec<QueryResult>, sqlx::Error> {
-        // Made of names in this program only.
-        let sql = |sql: &Arc<str>| AssertSqlSafe(Arc::clone(sql));
-        match (self, texts) {
-            (Self::Postgres(connection), texts) if let Some(apart) = apart => {
-                let mut values = PgArguments::default();
-                let sql = if let [text] = texts {
-                    values.add(*text).map_err(sqlx::Error::Encode)?;
-                    sql(&query.one)
-                } else {
-                    values.add(texts).map_err(sqlx::Error::Encode)?;
-                    sql(&query.many)
-                };
-                results(apart.query(connection, sql, values).await)
-            }
-            (Self::Postgres(connection), [text]) => {
-                results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
-            }
-            (Self::Postgres(connection), texts) => results(
-                sqlx::query(sql(&query.many)).bind(texts).fetch_all(&mut **connection).await,
-            ),
-            (Self::Sqlite(connection), [text]) => {
-                results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
-            }
-            (Self::Sqlite(connection), texts) => {
-                let texts = serde_json::Value::from(texts).to_string();
-                results(
-                    sqlx::query(sql(&query.many)).bind(texts).fetch_all(&mut **connection).await,
-                )
-            }
-        }
-    }
-}
-
-fn results<R: Into<QueryResult>>(
-    rows: Result<Vec<R>, sqlx::Error>,
-) -> Result<Vec<QueryResult>, sqlx::Error> {
-    Ok(rows?.into_iter().map(R::into).collect())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use drf_authtoken::db::{Database, Missing};
+use drf_authtoken::db::{Database, Missing, replica};
 use drf_authtoken::django::middleware::Stack;
 use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
@@ -137,6 +137,8 @@ fn flags(command: &Command) -> Vec<(&'static str, String)> {
 /// The rules that the settings themselves do not know.
 fn further(settings: &Settings) -> Vec<Mistake> {
     let mistakes = [
+        ("DATABASE_URL", replica::mistake(&settings.database_url)),
+        ("DATABASE_REPLICA_URL", settings.database_replica_url.as_ref().and_then(replica::mistake)),
         ("PASSWORD_HASHERS", state::hashers(settings).err().map(|error| error.to_string())),
         ("MIDDLEWARE", Stack::new(&settings.middleware).err()),
         ("OPENTELEMETRY", without_traces(settings)),

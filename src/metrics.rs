@@ -74,6 +74,8 @@ pub struct Metrics {
     pub tokens: Counter,
     /// The keys of each look-up.
     pub lookups: Histogram,
+    /// The look-ups that the replica answered.
+    pub replica_lookups: Counter,
     hashing_queue: Gauge,
     hashing_wait: Float,
     hashing_lanes: Gauge,
@@ -92,6 +94,7 @@ impl Default for Metrics {
             logins: Family::default(),
             tokens: Counter::default(),
             lookups: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
+            replica_lookups: Counter::default(),
             hashing_queue: Gauge::default(),
             hashing_wait: Float::default(),
             hashing_lanes: Gauge::default(),
@@ -118,6 +121,11 @@ impl Metrics {
         registry.register("logins", "Passwords that were checked", self.logins.clone());
         registry.register("tokens_made", "Tokens made by log-ins", self.tokens.clone());
         registry.register("lookup_keys", "Tokens in one look-up", self.lookups.clone());
+        registry.register(
+            "replica_lookups",
+            "Look-ups that the replica answered",
+            self.replica_lookups.clone(),
+        );
         registry.register(
             "hashing_queue",
             "Passwords that wait to be hashed",

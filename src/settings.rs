@@ -100,6 +100,10 @@ macro_rules! settings {
 settings! {
     /// The database, as dj-database-url reads it: `postgres://user:password@host:port/name`, `sqlite:///relative/path`, `sqlite:////absolute/path`.
     DATABASE_URL database_url: DatabaseUrl = "sqlite:///db.sqlite3";
+    /// A PostgreSQL standby that is asked for tokens first; a token that it does not have, or whose user is inactive there, is asked of `DATABASE_URL`. What is taken away there, a token or `is_active`, works on until the standby has heard of it.
+    DATABASE_REPLICA_URL database_replica_url: Option<DatabaseUrl> = "None";
+    /// Seconds that a look-up may take there before `DATABASE_URL` is asked.
+    DATABASE_REPLICA_TIMEOUT database_replica_timeout: Duration = "0.2";
     /// The table of `AUTH_USER_MODEL`: `table`, or `schema.table` in PostgreSQL; a `search_path` can stand in `DATABASE_URL` as well.
     AUTH_USER_TABLE auth_user_table: TableName = "auth_user";
     /// The column of its primary key.
@@ -328,6 +332,7 @@ impl Settings {
             }
         };
         self.check_tables(&mut check);
+        self.check_replica(&mut check);
         check("LOGIN_PATH", !self.login_path.is_empty(), "name a path");
         let is_word = |word: &String| {
             !word.is_empty()
@@ -439,6 +444,20 @@ impl Settings {
             || self.forward_auth_groups_header.is_none();
         let remedy = "only the groups of Django's own auth.User are read; write None";
         check("FORWARD_AUTH_GROUPS_HEADER", has_groups, remedy);
+    }
+
+    /// A replica is one of PostgreSQL's, of another server, and given up before the primary.
+    fn check_replica(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
+        let Some(replica) = &self.database_replica_url else { return };
+        let is_postgres = |url| matches!(url, &DatabaseUrl::Postgres(_));
+        let both = is_postgres(&self.database_url) && is_postgres(replica);
+        let remedy = "only PostgreSQL has replicas: write a postgres:// URL here and in DATABASE_URL, or None";
+        check("DATABASE_REPLICA_URL", both, remedy);
+        let is_another = *replica != self.database_url;
+        let remedy = "this is DATABASE_URL: name the standby, or None";
+        check("DATABASE_REPLICA_URL", is_another, remedy);
+        let is_sooner = self.database_replica_timeout < self.database_timeout;
+        check("DATABASE_REPLICA_TIMEOUT", is_sooner, "write less than DATABASE_TIMEOUT");
     }
 
     /// The settings that are paths, as far as something is served there.

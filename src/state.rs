@@ -66,7 +66,7 @@ impl State {
             TokenModel::new(&settings.authtoken_table, &users, fetch(&settings), &database);
         let metrics = Arc::new(Metrics::default());
         Ok(Self {
-            lookups: Lookups::start(tokens.clone(), database.clone(), metrics.lookups.clone()),
+            lookups: Lookups::start(&settings, tokens.clone(), database.clone(), &metrics),
             metrics,
             draining: Arc::default(),
             tokens,
@@ -90,9 +90,10 @@ impl State {
             users: self.users.clone(),
             tokens: self.tokens.clone(),
             lookups: Lookups::start(
+                &self.settings,
                 self.tokens.clone(),
                 self.database.clone(),
-                self.metrics.lookups.clone(),
+                &self.metrics,
             ),
             hashing_pool: Arc::clone(&self.hashing_pool),
             body_memory: Arc::clone(&self.body_memory),

@@ -10,7 +10,7 @@ use sea_orm::DbErr;
 
 use super::CommandError;
 use super::introspection::{self, Column};
-use crate::db::Database;
+use crate::db::{Database, replica};
 use crate::django::auth::hashers::default_iterations;
 use crate::django::auth::models::UserModel;
 use crate::settings::{DjangoVersion, KeyType, SettingValue, Settings, TableName};
@@ -77,6 +77,7 @@ pub async fn run(
     if issues.errors.is_empty() {
         issues.warnings.extend(check_iterations(database, settings).await?);
     }
+    issues.warnings.extend(check_replica(settings).await);
     if !issues.errors.is_empty() {
         return Err(issues.into_error());
     }
@@ -113,9 +114,9 @@ async fn check_tables(settings: &Settings, database: &Database) -> Result<Issues
     let needed =
         [("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", pk, true)];
     check_table(database, tokens, &needed, &TOKEN_UNIQUE, &mut issues).await?;
-    let references = introspection::references(database, tokens).await?;
-    for (column, table) in references {
-        if column == "user_id" && table != users.name() {
+    let strays = introspection::stray_references(database, tokens, users).await?;
+    for (column, table) in strays {
+        if column == "user_id" {
             let message = format!(
                 "tokens belong to the users of the table {table}, not of {}.",
                 users.print()
@@ -233,6 +234,25 @@ async fn check_iterations(
     Ok(stored
         .filter(|stored| *stored != ours)
         .map(|stored| iterations_differ(&object, stored, ours)))
+}
+
+/// The service starts without its replica, and asks the primary instead.
+async fn check_replica(settings: &Settings) -> Option<Issue> {
+    let (id, message, hint) = match replica::is_standby(settings).await? {
+        Ok(true) => return None,
+        Ok(false) => (
+            "W004",
+            "the database follows no primary: what it says of tokens may be of the past for ever."
+                .to_owned(),
+            "Name a standby of the server of DATABASE_URL, or None. A subscriber of logical replication may be one, if it has both tables whole.",
+        ),
+        Err(error) => (
+            "W003",
+            format!("the replica cannot be used: {error}."),
+            "Until it can, DATABASE_URL answers for it.",
+        ),
+    };
+    Some(Issue::new("DATABASE_REPLICA_URL", id, message, hint))
 }
 
 fn iterations_differ(object: &str, stored: u32, ours: u32) -> Issue {

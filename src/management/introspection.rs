@@ -40,16 +40,18 @@ const UNIQUE_SQLITE: &str = "SELECT max(i.name) AS name FROM pragma_index_list($
     HAVING count(*) = 1 UNION SELECT name FROM pragma_table_info($1) t WHERE pk = 1 \
     AND NOT EXISTS (SELECT 1 FROM pragma_table_info($1) WHERE pk = 2)";
 
-const REFERENCES_POSTGRES: &str = "SELECT a.attname::text AS name, r.relname::text AS referenced \
-    FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.confrelid \
+// A table of the same name in another schema is another table.
+const STRAYS_POSTGRES: &str = "SELECT a.attname::text AS name, c.confrelid::regclass::text AS referenced \
+    FROM pg_catalog.pg_constraint c \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] \
-    WHERE c.contype = 'f' AND c.conrelid = to_regclass($1)";
-const REFERENCES_SQLITE: &str =
-    "SELECT \"from\" AS name, \"table\" AS referenced FROM pragma_foreign_key_list($1)";
+    WHERE c.contype = 'f' AND c.conrelid = to_regclass($1) \
+    AND c.confrelid IS DISTINCT FROM to_regclass($2)";
+const STRAYS_SQLITE: &str = "SELECT \"from\" AS name, \"table\" AS referenced \
+    FROM pragma_foreign_key_list($1) WHERE \"table\" <> $2 COLLATE NOCASE";
 
 /// The names of all tables and views.
 pub(super) async fn table_names(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-    let rows = query(connection, TABLES_POSTGRES, TABLES_SQLITE, None).await?;
+    let rows = query(connection, TABLES_POSTGRES, TABLES_SQLITE, &[]).await?;
     rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
@@ -58,7 +60,7 @@ pub(super) async fn columns(
     connection: &impl ConnectionTrait,
     table: &TableName,
 ) -> Result<Vec<Column>, DbErr> {
-    let rows = query(connection, COLUMNS_POSTGRES, COLUMNS_SQLITE, Some(table)).await?;
+    let rows = query(connection, COLUMNS_POSTGRES, COLUMNS_SQLITE, &[table]).await?;
     rows.iter().map(Column::from_row).collect()
 }
 
@@ -67,16 +69,17 @@ pub(super) async fn unique_columns(
     connection: &impl ConnectionTrait,
     table: &TableName,
 ) -> Result<Vec<String>, DbErr> {
-    let rows = query(connection, UNIQUE_POSTGRES, UNIQUE_SQLITE, Some(table)).await?;
+    let rows = query(connection, UNIQUE_POSTGRES, UNIQUE_SQLITE, &[table]).await?;
     rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
-/// The columns that are foreign keys, each with the table that it refers to.
-pub(super) async fn references(
+/// The columns that are foreign keys to another table than `expected`, each with that table.
+pub(super) async fn stray_references(
     connection: &impl ConnectionTrait,
     table: &TableName,
+    expected: &TableName,
 ) -> Result<Vec<(String, String)>, DbErr> {
-    let rows = query(connection, REFERENCES_POSTGRES, REFERENCES_SQLITE, Some(table)).await?;
+    let rows = query(connection, STRAYS_POSTGRES, STRAYS_SQLITE, &[table, expected]).await?;
     let pair = |row: &QueryResult| Ok((row.try_get("", "name")?, row.try_get("", "referenced")?));
     rows.iter().map(pair).collect()
 }
@@ -85,15 +88,16 @@ async fn query(
     connection: &impl ConnectionTrait,
     postgres: &str,
     sqlite: &str,
-    table: Option<&TableName>,
+    tables: &[&TableName],
 ) -> Result<Vec<QueryResult>, DbErr> {
     let backend = connection.get_database_backend();
     // `to_regclass` reads a name as statements do, SQLite's functions as it is.
-    let (sql, name) = match backend {
-        DbBackend::Sqlite => (sqlite, table.map(|table| table.name().to_owned())),
-        _ => (postgres, table.map(ToString::to_string)),
+    let name = |table: &&TableName| match backend {
+        DbBackend::Sqlite => table.name().to_owned(),
+        _ => table.to_string(),
     };
-    let values = name.map(Into::into);
+    let sql = if backend == DbBackend::Sqlite { sqlite } else { postgres };
+    let values = tables.iter().map(|table| name(table).into());
     connection.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await
 }
 

@@ -176,3 +176,28 @@ fn other_tables_than_djangos_are_known_as_such() {
     assert!(from(&groups).is_ok());
     assert!(from(&[&groups[..], &[("AUTH_USER_TABLE", "people")]].concat()).is_err());
 }
+
+#[test]
+fn a_replica_is_postgres_and_another_one_and_given_up_first() {
+    let told = |settings: &[(&'static str, &str)]| from(settings).unwrap_err();
+    let (primary, standby) = ("postgres://u:hunter2@h/db", "postgres://u:hunter2@s/db");
+    let with = |url| [("DATABASE_URL", primary), ("DATABASE_REPLICA_URL", url)];
+    assert!(from(&with(standby)).is_ok() && from(&with("None")).is_ok());
+    for (settings, remedies) in [
+        (&with("sqlite:///copy.sqlite3")[..], &["only PostgreSQL has replicas"][..]),
+        (&[("DATABASE_REPLICA_URL", standby)], &["only PostgreSQL has replicas"]),
+        (&with(primary), &["this is DATABASE_URL"]),
+        (&with("mysql://u:hunter2@s/db"), &["mysql:// is not supported"]),
+        (
+            &[&with(primary)[..], &[("DATABASE_REPLICA_TIMEOUT", "5")]].concat(),
+            &["this is DATABASE_URL", "write less than DATABASE_TIMEOUT"],
+        ),
+    ] {
+        let errors = told(settings);
+        assert_eq!(errors.len(), remedies.len(), "{errors:?}");
+        for (error, remedy) in errors.iter().zip(remedies) {
+            assert!(error.to_string().contains(remedy), "{error}: {remedy}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -75,6 +75,8 @@ impl SettingValue for String {
 
 /// `None` as in a Django settings file, in any case, or an empty text.
 impl<T: SettingValue> SettingValue for Option<T> {
+    const SHOWN: bool = T::SHOWN;
+
     fn parse(raw: &Raw) -> Result<Self, String> {
         match raw {
             Raw::Text(text) if matches!(text.trim().to_ascii_lowercase().as_str(), "" | "none") => {

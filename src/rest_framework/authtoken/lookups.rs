@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
 use super::models::TokenModel;
+use crate::db::replica::Replica;
 use crate::db::{Database, DatabaseError, Kept};
 use crate::django::auth::models::User;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
 
 /// Keys in one SELECT.
 const MAX_BATCH: usize = 256;
@@ -69,18 +71,37 @@ trait Source: Send + 'static {
     ) -> impl Future<Output = Result<Found, DatabaseError>> + Send;
 }
 
-/// The token table, through a connection of its own.
+/// The token table, through a connection of its own, and another one to a replica.
 struct Tokens {
     model: TokenModel,
     connection: Kept,
-    sizes: Histogram,
+    replica: Option<Replica>,
+    metrics: Arc<Metrics>,
 }
 
 impl Source for Tokens {
     async fn for_keys(&mut self, keys: &[&str]) -> Result<Found, DatabaseError> {
-        self.sizes.observe(f64::from(u32::try_from(keys.len()).unwrap_or(u32::MAX)));
-        let rows = self.model.for_keys(&mut self.connection, keys).await?;
-        Ok(rows.into_iter().map(|(key, user)| (key, user.map_err(LookupError::from))).collect())
+        self.metrics.lookups.observe(f64::from(u32::try_from(keys.len()).unwrap_or(u32::MAX)));
+        let mut found = self.opened_by_the_replica(keys).await;
+        let mut others = keys.to_vec();
+        others.retain(|key| !found.contains_key(*key));
+        if !others.is_empty() {
+            let rows = self.model.for_keys(&mut self.connection, &others).await?;
+            found
+                .extend(rows.into_iter().map(|(key, user)| (key, user.map_err(LookupError::from))));
+        }
+        Ok(found)
+    }
+}
+
+impl Tokens {
+    async fn opened_by_the_replica(&mut self, keys: &[&str]) -> Found {
+        let Some(replica) = &mut self.replica else { return Found::new() };
+        let opened = self.model.opened_by(replica, keys).await;
+        if opened.is_some() {
+            self.metrics.replica_lookups.inc();
+        }
+        opened.into_iter().flatten().map(|(key, user)| (key, Ok(user))).collect()
     }
 }
 
@@ -98,12 +119,17 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// Starts the task that looks up, one SELECT after the other; `sizes` is told how many keys
-    /// each has.
+    /// Starts the task that looks up, one SELECT after the other.
     #[must_use]
-    pub fn start(model: TokenModel, database: Database, sizes: Histogram) -> Self {
-        let connection = Kept::new(database.clone());
-        let source = Tokens { model: model.clone(), connection, sizes };
+    pub fn start(
+        settings: &Settings,
+        model: TokenModel,
+        database: Database,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let (connection, replica) = (Kept::new(database.clone()), model.replica(settings));
+        let source =
+            Tokens { model: model.clone(), connection, replica, metrics: Arc::clone(metrics) };
         Self { model, shared: Shared::start(source, database.timeout()), database }
     }
 

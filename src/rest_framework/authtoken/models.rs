@@ -5,10 +5,11 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 
+use crate::db::replica::Replica;
 use crate::db::{ByTexts, Database, DatabaseError, Kept};
 use crate::django::auth::models::{Credentials, Fetch, User, UserModel};
 use crate::django::utils::crypto::RandomSource;
-use crate::settings::TableName;
+use crate::settings::{Settings, TableName};
 
 /// How often `get_or_create` looks again after another login took the place of its row.
 const ATTEMPTS: usize = 3;
@@ -58,13 +59,37 @@ impl TokenModel {
         connection: &mut Kept,
         keys: &[&str],
     ) -> Result<Vec<(String, Result<User, DatabaseError>)>, DatabaseError> {
-        let rows = connection.query_texts(&self.for_keys, keys).await?;
+        Ok(self.users(&connection.query_texts(&self.for_keys, keys).await?))
+    }
+
+    /// The replica, if there is one; it is asked for nothing but [`Self::opened_by`].
+    #[must_use]
+    pub fn replica(&self, settings: &Settings) -> Option<Replica> {
+        Replica::start(settings, self.for_keys.clone())
+    }
+
+    /// The same by the replica, of whom only a yes counts: a user who is inactive there may be active
+    /// by now. `None` if it cannot be asked now.
+    pub async fn opened_by(
+        &self,
+        replica: &mut Replica,
+        keys: &[&str],
+    ) -> Option<Vec<(String, User)>> {
+        let found = self.users(&replica.query_texts(keys).await?).into_iter();
+        Some(
+            found
+                .filter_map(|(key, user)| Some((key, user.ok().filter(|user| user.is_active)?)))
+                .collect(),
+        )
+    }
+
+    fn users(&self, rows: &[QueryResult]) -> Vec<(String, Result<User, DatabaseError>)> {
         let read = |row: &QueryResult| {
             // A key that is no text is nobody's in this look-up.
             let key = row.try_get_by_index(0).ok()?;
             Some((key, self.user(row).map_err(DatabaseError::from)))
         };
-        Ok(rows.iter().filter_map(read).collect())
+        rows.iter().filter_map(read).collect()
     }
 
     /// The user that one key stands for.

@@ -1,0 +1,156 @@
+//! `DATABASE_REPLICA_URL`: a standby that is asked for tokens before the primary is.
+//!
+//! It is never waited for: whatever goes wrong there, a look-up goes on to the primary at once, and
+//! the replica is left alone until a task beside has a connection that answers the same query.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::{self, ConnectOptions, PgConnection};
+use sea_orm::{DbErr, QueryResult, RuntimeErr};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::apart::Apart;
+use super::kept::query_postgres;
+use super::{ByTexts, DatabaseError, statement_timeout};
+use crate::settings::{DatabaseUrl, Settings};
+
+/// Between two attempts to connect.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How the replica is reached and asked.
+#[derive(Debug)]
+struct Access {
+    url: String,
+    query: ByTexts,
+    apart: Option<Apart>,
+    /// For a connection.
+    timeout: Duration,
+}
+
+/// A connection to the replica, or the hope for one.
+pub struct Replica {
+    access: Arc<Access>,
+    /// Seconds that a look-up may take there.
+    patience: Duration,
+    connection: Option<PgConnection>,
+    opening: oneshot::Receiver<PgConnection>,
+}
+
+impl Replica {
+    /// The replica for this query, if there is one; a task of this runtime connects to it.
+    #[must_use]
+    pub fn start(settings: &Settings, query: ByTexts) -> Option<Self> {
+        let Some(DatabaseUrl::Postgres(url)) = &settings.database_replica_url else { return None };
+        let timeout = settings.database_timeout;
+        let apart = settings.database_transaction_pooling.then(|| Apart::new(timeout));
+        let access = Arc::new(Access { url: url.clone(), query, apart, timeout });
+        let opening = open(&access);
+        let patience = settings.database_replica_timeout;
+        Some(Self { access, patience, connection: None, opening })
+    }
+
+    /// The rows that the replica has for these texts; `None` if it cannot be asked now.
+    pub async fn query_texts(&mut self, texts: &[&str]) -> Option<Vec<QueryResult>> {
+        // Taken out, so that a query which is given up takes its connection with it.
+        let mut connection = self.connection.take().or_else(|| self.opened())?;
+        let Access { query, apart, .. } = self.access.as_ref();
+        let rows = query_postgres(&mut connection, query, texts, apart.as_ref());
+        let why = match tokio::time::timeout(self.patience, rows).await {
+            Ok(Ok(rows)) => {
+                self.connection = Some(connection);
+                return Some(rows);
+            }
+            Ok(Err(error)) => failed(error),
+            Err(_) => DatabaseError::TimedOut,
+        };
+        tracing::warn!(error = %why, "the replica is not used: the primary is asked");
+        self.opening = open(&self.access);
+        None
+    }
+
+    /// The connection that the task has opened meanwhile.
+    fn opened(&mut self) -> Option<PgConnection> {
+        match self.opening.try_recv() {
+            Ok(connection) => Some(connection),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => {
+                // The task broke off.
+                self.opening = open(&self.access);
+                None
+            }
+        }
+    }
+}
+
+/// Opens a connection in the background; the task ends when nobody waits for it any more.
+fn open(access: &Arc<Access>) -> oneshot::Receiver<PgConnection> {
+    let (mut opened, opening) = oneshot::channel();
+    let access = Arc::clone(access);
+    tokio::spawn(async move {
+        let until_it_works = async {
+            let mut told = false;
+            loop {
+                let error = match tokio::time::timeout(access.timeout, access.connect()).await {
+                    Ok(Ok(connection)) => return connection,
+                    Ok(Err(error)) => error,
+                    Err(_) => DatabaseError::TimedOut,
+                };
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "the replica cannot be used");
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        tokio::select! {
+            connection = until_it_works => {
+                tracing::info!("the replica is used");
+                let _ = opened.send(connection);
+            }
+            () = opened.closed() => {}
+        }
+    });
+    opening
+}
+
+impl Access {
+    /// A connection that answers the query.
+    async fn connect(&self) -> Result<PgConnection, DatabaseError> {
+        let mut options: PgConnectOptions = self.url.parse().map_err(failed)?;
+        // Even no option would be sent, as an empty text.
+        if let Some(limit) = statement_timeout(&self.url, self.timeout).await? {
+            options = options.options([limit]);
+        }
+        let mut connection = options.connect().await.map_err(failed)?;
+        let asked = query_postgres(&mut connection, &self.query, &[""], self.apart.as_ref());
+        asked.await.map_err(failed)?;
+        Ok(connection)
+    }
+}
+
+fn failed(error: sqlx::Error) -> DatabaseError {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into())).into()
+}
+
+/// Whether the replica follows a primary, for `check`; `None` if there is none.
+pub async fn is_standby(settings: &Settings) -> Option<Result<bool, DatabaseError>> {
+    let Some(DatabaseUrl::Postgres(url)) = &settings.database_replica_url else { return None };
+    let asked = async {
+        let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+        let query = sqlx::query_scalar("SELECT pg_is_in_recovery()").persistent(false);
+        query.fetch_one(&mut connection).await
+    };
+    let asked = tokio::time::timeout(settings.database_timeout, asked).await;
+    Some(asked.map_or(Err(DatabaseError::TimedOut), |asked| asked.map_err(failed)))
+}
+
+/// Why a URL cannot be used, whatever listens there.
+#[must_use]
+pub fn mistake(url: &DatabaseUrl) -> Option<String> {
+    let DatabaseUrl::Postgres(url) = url else { return None };
+    let read = url.parse::<PgConnectOptions>();
+    read.err().map(|error| format!("the URL cannot be used: {error}"))
+}
