@@ -34,6 +34,7 @@ CLAIMS = {
     "authorization": "sqlite",
     "interleaving": "postgres",
     "fuzz": "sqlite",
+    "parsers": "sqlite",
     "clock": "sqlite",
     "soak": "postgres",
 }
@@ -60,6 +61,8 @@ class Stage:
     pair: Pair
     side: str
     long: bool = False
+    # How long the long form of `parsers` takes for each, where that is told.
+    seconds: int | None = None
     services: list[Service] = field(default_factory=list)
 
     @property
@@ -122,6 +125,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("claim", choices=CLAIMS)
     parser.add_argument("--long", action="store_true", help="the whole of it, minutes to hours")
+    parser.add_argument("--seconds", type=int, help="with --long, of parsers: so long for each")
     parser.add_argument("--readme", action="store_true", help="write the rows into README.md")
     told = parser.parse_args()
     # As Ctrl-C does, so that what was started ends too.
@@ -131,7 +135,7 @@ def main() -> int:
         bench = Bench(Path(folder))
         try:
             for side in ("ours", "django"):
-                found[side] = measure(told.claim, Stage(bench, pairs()[0], side, told.long))
+                found[side] = measure(told.claim, Stage(bench, pairs()[0], side, told.long, told.seconds))
         finally:
             bench.stop()
     new = rows(told.claim, found["ours"], found["django"])

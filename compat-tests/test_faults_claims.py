@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import faults_parsers
 from bench import Bench
 from faults import CLAIMS, HEAD, TABLE, Finding, Stage, measure, rows, with_rows
 from readme import README
@@ -26,6 +27,12 @@ def test_a_claim_that_does_not_hold_is_seen(bench: Bench, pair: Pair, kind: str)
     """Django's answers to a crash of its database are none of ours."""
     (finding,) = measure("crash", Stage(bench, pair, "django"))
     assert any("token: 500" in text for text in finding.against)
+
+
+def test_a_bug_that_coverage_leads_to_is_found() -> None:
+    """Chance does not write four brackets and what closes them: the product's own counters lead there."""
+    run, _ = faults_parsers.fuzz(faults_parsers.build(), "planted", [], "-runs=2000000")
+    assert run.crash and run.crash.count(b"[") >= 4 and "the planted bug" in run.said
 
 
 def test_readme_has_rows_for_every_claim() -> None:

@@ -75,7 +75,8 @@ pub async fn authenticate(
 }
 
 /// `get_authorization_header`. WSGI joins repeated headers with a comma.
-fn get_authorization_header(headers: &HeaderMap) -> Cow<'_, [u8]> {
+#[must_use]
+pub fn get_authorization_header(headers: &HeaderMap) -> Cow<'_, [u8]> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     let first = Cow::Borrowed(lines.next().unwrap_or_default());
     lines.fold(first, |joined, line| Cow::Owned([&joined, line].join(&b',')))
@@ -83,7 +84,10 @@ fn get_authorization_header(headers: &HeaderMap) -> Cow<'_, [u8]> {
 
 /// `TokenAuthentication.authenticate`: the key of a `Token …` header, `None` for other schemes. Each
 /// of `keywords` is one class of DRF's in a row.
-fn token_of<'a>(header: &'a [u8], keywords: &[String]) -> Result<Option<&'a str>, APIException> {
+pub fn token_of<'a>(
+    header: &'a [u8],
+    keywords: &[String],
+) -> Result<Option<&'a str>, APIException> {
     let fail = |text| Err(APIException::AuthenticationFailed(text));
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let mut parts = header.split(is_space).filter(|part| !part.is_empty());
