@@ -67,6 +67,9 @@ pub async fn authenticate(
     username: &str,
     password: &Password,
 ) -> Result<Result<Credentials, Refused>, BackendError> {
+    if pool.is_full() {
+        return Err(HashingError::Overloaded.into());
+    }
     let found = users.get_by_natural_key(database, username).await?;
     let encoded = found.as_ref().map(|found| found.password.clone());
     let check = pool.check_password(password.clone(), encoded).await?;

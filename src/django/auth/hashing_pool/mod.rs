@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use self::queue::{Job, Queue};
 pub use self::queue::{Limits, Load};
 use self::worker::Worker;
-use super::hashers::{Check, EncodedPassword, Hashers, Outcome, Password, Plan, Unhashable};
+use super::hashers::{Check, Cost, EncodedPassword, Hashers, Outcome, Password, Plan, Unhashable};
 use crate::django::utils::crypto::RandomSource;
 
 /// Why a password was not hashed.
@@ -55,6 +55,8 @@ pub struct HashingPool {
     hashers: Arc<Hashers>,
     random: RandomSource,
     queue: Arc<Queue>,
+    /// Of a hash by the preferred hasher, which is what a user that there is not costs.
+    ordinary: Cost,
 }
 
 impl HashingPool {
@@ -70,7 +72,8 @@ impl HashingPool {
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let queue = Arc::new(Queue::new(limits));
         // Before the threads, so that those there are end if one does not start.
-        let pool = Self { hashers: Arc::clone(hashers), random, queue };
+        let ordinary = hashers.plan_check(None).cost;
+        let pool = Self { hashers: Arc::clone(hashers), random, queue, ordinary };
         let spawn = |number| {
             let worker = Worker::new(number, Arc::clone(&pool.queue));
             thread::Builder::new().name(format!("hashing-{number}")).spawn(move || {
@@ -80,6 +83,13 @@ impl HashingPool {
         };
         let workers = (0..limits.threads.max(1)).map(spawn).collect::<io::Result<_>>()?;
         Ok((pool, workers))
+    }
+
+    /// Whether an ordinary hash would be refused now: known before the user is, so that a flood costs the database nothing
+    /// and says nothing about who exists.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full(self.ordinary)
     }
 
     /// [`Hashers::check_password`] on a worker. Dropping the future takes the job out of the queue, or off its lane.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::pace::Pace;
-use crate::django::auth::hashers::{LANES, Outcome, Password, Plan, Work};
+use crate::django::auth::hashers::{Cost, LANES, Outcome, Password, Plan, Work};
 
 /// What hashing may take.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,7 @@ impl Queue {
     /// A place for the job, unless the queue is full.
     pub(super) fn admit(&self, job: Job) -> Option<Place<'_>> {
         let mut state = self.lock();
-        if !state.entries.is_empty() && self.would_be_too_much(&state, &job) {
+        if self.would_be_too_much(&state, job.plan.cost, job.held_bytes()) {
             // Wiped and freed by the caller's thread, but not under the lock.
             drop(state);
             drop(job);
@@ -139,11 +139,18 @@ impl Queue {
         Some(Place { queue: self, number })
     }
 
-    fn would_be_too_much(&self, state: &State, job: &Job) -> bool {
-        let work = state.pace.estimate(state.time.saturating_add(job.plan.cost.time));
+    /// Whether such a job would find no place now.
+    pub(super) fn is_full(&self, cost: Cost) -> bool {
+        self.would_be_too_much(&self.lock(), cost, 0)
+    }
+
+    /// Where nothing waits, nothing is too much.
+    fn would_be_too_much(&self, state: &State, cost: Cost, held_bytes: u64) -> bool {
+        let work = state.pace.estimate(state.time.saturating_add(cost.time));
         let threads = u32::try_from(state.loads.len()).unwrap_or(u32::MAX);
-        let bytes = state.memory.saturating_add(state.held_bytes).saturating_add(job.held_bytes());
-        work / threads > self.limits.queue || bytes > self.limits.memory
+        let bytes = state.memory.saturating_add(state.held_bytes).saturating_add(held_bytes);
+        !state.entries.is_empty()
+            && (work / threads > self.limits.queue || bytes > self.limits.memory)
     }
 
     /// A job for a worker that goes on with others, if there is one and the worker's turn.

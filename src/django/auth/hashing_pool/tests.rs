@@ -30,7 +30,9 @@ fn start(threads: usize) -> (HashingPool, Vec<JoinHandle<()>>) {
 /// A pool whose only worker is the test.
 fn by_hand(limits: Limits) -> (HashingPool, Worker) {
     let queue = Arc::new(Queue::new(limits));
-    let pool = HashingPool { hashers: hashers(), random: getrandom::fill, queue };
+    let hashers = hashers();
+    let ordinary = hashers.plan_check(None).cost;
+    let pool = HashingPool { hashers, random: getrandom::fill, queue, ordinary };
     let worker = Worker::new(0, Arc::clone(&pool.queue));
     (pool, worker)
 }
@@ -143,6 +145,18 @@ fn the_queue_is_full_when_the_wait_would_be_too_long() {
     let _waiting: Vec<_> = (0..20).map(|_| queued(&pool, blocking(0, false))).collect();
     let mut refused = Box::pin(pool.run(password(), blocking(0, false)));
     assert_eq!(poll(&mut refused).unwrap().unwrap_err(), HashingError::Overloaded);
+}
+
+#[test]
+fn a_full_queue_is_known_before_the_password_comes() {
+    let (pool, _) = by_hand(limits(1));
+    assert!(!pool.is_full());
+    let mut waiting: Vec<_> = (0..9).map(|_| queued(&pool, blocking(0, false))).collect();
+    assert!(!pool.is_full());
+    waiting.push(queued(&pool, blocking(0, false)));
+    assert!(pool.is_full());
+    waiting.pop();
+    assert!(!pool.is_full());
 }
 
 #[test]
