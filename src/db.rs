@@ -109,8 +109,11 @@ impl Database {
             && matches!(settings.database_url, DatabaseUrl::Postgres(_));
         let connecting = async {
             if let DatabaseUrl::Postgres(url) = &settings.database_url {
+                let site = url.parse().map_err(|error: sqlx::Error| {
+                    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
+                })?;
                 // Even no option would be sent, as an empty text.
-                if let Some(limit) = statement_timeout(url, settings.database_timeout).await? {
+                if let Some(limit) = statement_timeout(&site, settings.database_timeout).await? {
                     options.map_sqlx_postgres_opts(move |postgres| postgres.options([limit]));
                 }
             }
@@ -312,13 +315,12 @@ fn is_broken(error: &sqlx::Error) -> bool {
 /// Found by one connection outside the pool, also for the sake of its error: the pool goes on
 /// trying, and says at last only that it took too long.
 async fn statement_timeout(
-    url: &str,
+    site: &PgConnectOptions,
     timeout: Duration,
 ) -> Result<Option<(&'static str, u128)>, DbErr> {
     let connect =
         async |options: &PgConnectOptions| PgConnection::connect_with(options).await?.close().await;
     let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
-    let site: PgConnectOptions = url.parse().map_err(failed)?;
     if !site.get_options().is_some_and(|options| options.contains("statement_timeout")) {
         let limit = ("statement_timeout", timeout.as_millis());
         match connect(&site.clone().options([limit])).await {
@@ -327,7 +329,7 @@ async fn statement_timeout(
             connected => return connected.map(|()| Some(limit)).map_err(failed),
         }
     }
-    connect(&site).await.map(|()| None).map_err(failed)
+    connect(site).await.map(|()| None).map_err(failed)
 }
 
 fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOptions {

@@ -22,9 +22,9 @@ use crate::settings::{DatabaseUrl, Settings};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How the replica is reached and asked.
-#[derive(Debug)]
 struct Access {
-    url: String,
+    /// Read once: an option that sqlx does not know is told to the log each time, with its value.
+    options: PgConnectOptions,
     query: ByTexts,
     apart: Option<Apart>,
     /// For a connection.
@@ -44,11 +44,13 @@ impl Replica {
     /// The replica for this query, if there is one; a task of this runtime connects to it.
     #[must_use]
     pub fn start(settings: &Settings, query: ByTexts) -> Option<Self> {
-        let Some(DatabaseUrl::Postgres(url)) = &settings.database_replica_url else { return None };
-        let timeout = settings.database_timeout;
+        let options = options(settings)?.inspect_err(|error| {
+            tracing::error!(%error, "DATABASE_REPLICA_URL cannot be read");
+        });
+        let (options, timeout) = (options.ok()?, settings.database_timeout);
         let apart = settings.database_transaction_pooling.then(|| Apart::new(timeout));
-        let access = Arc::new(Access { url: url.clone(), query, apart, timeout });
-        let opening = open(&access);
+        let access = Arc::new(Access { options, query, apart, timeout });
+        let opening = open(&access, Duration::ZERO);
         let patience = settings.database_replica_timeout;
         Some(Self { access, patience, connection: None, opening })
     }
@@ -68,7 +70,8 @@ impl Replica {
             Err(_) => DatabaseError::TimedOut,
         };
         tracing::warn!(error = %why, "the replica is not used: the primary is asked");
-        self.opening = open(&self.access);
+        // What answers the first question at once may still fail at the others.
+        self.opening = open(&self.access, RETRY);
         None
     }
 
@@ -79,20 +82,21 @@ impl Replica {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Closed) => {
                 // The task broke off.
-                self.opening = open(&self.access);
+                self.opening = open(&self.access, RETRY);
                 None
             }
         }
     }
 }
 
-/// Opens a connection in the background; the task ends when nobody waits for it any more.
-fn open(access: &Arc<Access>) -> oneshot::Receiver<PgConnection> {
+/// Opens a connection in the background, after a pause; the task ends when nobody waits for it any more.
+fn open(access: &Arc<Access>, pause: Duration) -> oneshot::Receiver<PgConnection> {
     let (mut opened, opening) = oneshot::channel();
     let access = Arc::clone(access);
     tokio::spawn(async move {
         let until_it_works = async {
             let mut told = false;
+            tokio::time::sleep(pause).await;
             loop {
                 let error = match tokio::time::timeout(access.timeout, access.connect()).await {
                     Ok(Ok(connection)) => return connection,
@@ -119,9 +123,9 @@ fn open(access: &Arc<Access>) -> oneshot::Receiver<PgConnection> {
 impl Access {
     /// A connection that answers the query.
     async fn connect(&self) -> Result<PgConnection, DatabaseError> {
-        let mut options: PgConnectOptions = self.url.parse().map_err(failed)?;
+        let mut options = self.options.clone();
         // Even no option would be sent, as an empty text.
-        if let Some(limit) = statement_timeout(&self.url, self.timeout).await? {
+        if let Some(limit) = statement_timeout(&options, self.timeout).await? {
             options = options.options([limit]);
         }
         let mut connection = options.connect().await.map_err(failed)?;
@@ -131,15 +135,25 @@ impl Access {
     }
 }
 
+/// How to reach it; `None` if there is no replica. Statements are not logged, as the pool's are not.
+fn options(settings: &Settings) -> Option<Result<PgConnectOptions, DatabaseError>> {
+    let Some(DatabaseUrl::Postgres(url)) = &settings.database_replica_url else { return None };
+    let options = PgConnectOptions::from_str(url).map_err(failed);
+    Some(options.map(PgConnectOptions::disable_statement_logging))
+}
+
 fn failed(error: sqlx::Error) -> DatabaseError {
     DbErr::Conn(RuntimeErr::SqlxError(error.into())).into()
 }
 
 /// Whether the replica follows a primary, for `check`; `None` if there is none.
 pub async fn is_standby(settings: &Settings) -> Option<Result<bool, DatabaseError>> {
-    let Some(DatabaseUrl::Postgres(url)) = &settings.database_replica_url else { return None };
+    let options = match options(settings)? {
+        Ok(options) => options,
+        Err(error) => return Some(Err(error)),
+    };
     let asked = async {
-        let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+        let mut connection = options.connect().await?;
         let query = sqlx::query_scalar("SELECT pg_is_in_recovery()").persistent(false);
         query.fetch_one(&mut connection).await
     };

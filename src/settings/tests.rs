@@ -190,7 +190,7 @@ fn a_replica_is_postgres_and_another_one_and_given_up_first() {
         (&with("mysql://u:hunter2@s/db"), &["mysql:// is not supported"]),
         (
             &[&with(primary)[..], &[("DATABASE_REPLICA_TIMEOUT", "5")]].concat(),
-            &["this is DATABASE_URL", "write less than DATABASE_TIMEOUT"],
+            &["this is DATABASE_URL", "write at most a quarter of DATABASE_TIMEOUT"],
         ),
     ] {
         let errors = told(settings);
