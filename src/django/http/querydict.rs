@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::django::utils::encoding::{Charset, Lookup, lookup};
-use crate::django::utils::http::{charset_of, text_of_header, unquote_url, unquote_url_in};
+use crate::django::utils::http::{charset_of, text_of_header};
+use crate::django::utils::urllib::{unquote_url, unquote_url_in};
 use crate::memory::{Memory, SMALL, TypedText};
 use crate::versions::Versions;
 

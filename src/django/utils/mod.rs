@@ -6,3 +6,4 @@ pub mod html;
 pub mod http;
 pub mod text;
 pub mod translation;
+pub mod urllib;
