@@ -121,7 +121,12 @@ def unpack(inputs: Iterable[bytes], folder: Path) -> Path:
 
 
 def fuzz(
-    binary: Path, parser: str, begin: Iterable[bytes], limit: str, keeps: bool = False
+    binary: Path,
+    parser: str,
+    begin: Iterable[bytes],
+    limit: str,
+    keeps: bool = False,
+    seconds: float | None = None,
 ) -> tuple[Run, list[bytes]]:
     """A run up to the limit, an option of libFuzzer's, and on demand the inputs that are worth keeping."""
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{parser}-") as name:
@@ -137,6 +142,7 @@ def fuzz(
             env=env,
             capture_output=True,
             check=False,
+            timeout=seconds,
         )
         said = done.stderr.decode(errors="replace")
         spoilt = [

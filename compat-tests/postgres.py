@@ -148,8 +148,9 @@ class Standby(Cluster):
     def pause(self) -> None:
         """Replays nothing more; returns when it has stopped to."""
         self.admin.execute("SELECT pg_wal_replay_pause()")
-        state = "SELECT pg_get_wal_replay_pause_state()"
+        state, end = "SELECT pg_get_wal_replay_pause_state()", time.monotonic() + 60
         while self.admin.execute(state).fetchone() != ("paused",):
+            assert time.monotonic() < end, self.process.log_text()[-3000:]
             time.sleep(0.001)
 
     def resume(self) -> None:

@@ -31,7 +31,7 @@ def test_a_claim_that_does_not_hold_is_seen(bench: Bench, pair: Pair, kind: str)
 
 def test_a_bug_that_coverage_leads_to_is_found() -> None:
     """Chance does not write four brackets and what closes them: the product's own counters lead there."""
-    run, _ = faults_parsers.fuzz(faults_parsers.build(), "planted", [], "-runs=2000000")
+    run, _ = faults_parsers.fuzz(faults_parsers.build(), "planted", [], "-runs=2000000", seconds=240)
     assert run.crash and run.crash.count(b"[") >= 4 and "the planted bug" in run.said
 
 

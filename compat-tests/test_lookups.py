@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import select
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import psycopg
@@ -12,7 +14,8 @@ import pytest
 
 import wire
 from bench import Bench
-from clients import ALICE, SECRET
+from cases import SALT, pbkdf2
+from clients import ALICE, SECRET, login_bytes
 from databases import User
 from services import QUICK_HASH, Orm, Pair, start_binary
 
@@ -47,10 +50,37 @@ def test_requests_that_wait_together_share_a_select(bench: Bench, pair: Pair, ki
         database.close()
 
 
-def selects(bench: Bench, name: str) -> int:
-    """How often a SELECT of tokens stands in the database's log."""
+def selects(bench: Bench, name: str, table: str = "authtoken_token") -> int:
+    """How often a SELECT of tokens stands in the database's log, or of another table."""
     log = bench.cluster.process.log_text()
-    return len(re.findall(rf"<{name}> LOG:  execute [^:]*: SELECT .*authtoken_token", log))
+    return len(re.findall(rf"<{name}> LOG:  execute [^:]*: SELECT .*{table}", log))
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_a_login_for_which_there_is_no_room_asks_the_database_nothing(
+    bench: Bench, pair: Pair, kind: str
+) -> None:
+    """Else a flood of them would be one of the database too."""
+    slow = User("slow", "tortoise", pbkdf2("sha256", 5_000_000, SALT, "tortoise"))
+    settings = {"PBKDF2_ITERATIONS": 5_000_000, "HASHING_THREADS": 1, "HASHING_QUEUE_SECONDS": 0.001}
+    login = login_bytes(slow)
+    with closing(bench.database(pair, kind)) as database:
+        database.reset([slow])
+        name = database.url.rsplit("/", 1)[1]
+        bench.cluster.log_statements(name)
+        with start_binary(pair, database.url, settings, bench.log("ours")) as service, ExitStack() as busy:
+            # Four are hashed at once and one more waits, each for most of a second; then there is no room.
+            for _ in range(40):
+                connection = busy.enter_context(wire.Connection(service.address))
+                connection.send(login)
+                if select.select([connection.socket], [], [], 0.05)[0]:
+                    break
+            assert connection.receive().status == 503
+            before = selects(bench, name, "auth_user")
+            found = [wire.exchange(service.address, login).status for _ in range(20)]
+            after = selects(bench, name, "auth_user")
+    assert found == [503] * 20
+    assert after == before > 4
 
 
 @pytest.mark.parametrize("kind", ["postgres", "sqlite"])

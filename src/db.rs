@@ -109,9 +109,7 @@ impl Database {
             && matches!(settings.database_url, DatabaseUrl::Postgres(_));
         let connecting = async {
             if let DatabaseUrl::Postgres(url) = &settings.database_url {
-                let site = url.parse().map_err(|error: sqlx::Error| {
-                    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
-                })?;
+                let site = url.parse().map_err(unconnected)?;
                 // Even no option would be sent, as an empty text.
                 if let Some(limit) = statement_timeout(&site, settings.database_timeout).await? {
                     options.map_sqlx_postgres_opts(move |postgres| postgres.options([limit]));
@@ -320,16 +318,19 @@ async fn statement_timeout(
 ) -> Result<Option<(&'static str, u128)>, DbErr> {
     let connect =
         async |options: &PgConnectOptions| PgConnection::connect_with(options).await?.close().await;
-    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
     if !site.get_options().is_some_and(|options| options.contains("statement_timeout")) {
         let limit = ("statement_timeout", timeout.as_millis());
         match connect(&site.clone().options([limit])).await {
             // "unsupported startup parameter", under one code or another; whatever else it is comes again.
             Err(sqlx::Error::Database(_)) => {}
-            connected => return connected.map(|()| Some(limit)).map_err(failed),
+            connected => return connected.map(|()| Some(limit)).map_err(unconnected),
         }
     }
-    connect(site).await.map(|()| None).map_err(failed)
+    connect(site).await.map(|()| None).map_err(unconnected)
+}
+
+fn unconnected(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
 }
 
 fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOptions {

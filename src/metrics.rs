@@ -74,7 +74,7 @@ pub struct Metrics {
     pub tokens: Counter,
     /// The keys of each look-up.
     pub lookups: Histogram,
-    /// The look-ups that the replica answered.
+    /// The look-ups that the replica settled, so that the primary was not asked.
     pub replica_lookups: Counter,
     hashing_queue: Gauge,
     hashing_wait: Float,
@@ -123,7 +123,7 @@ impl Metrics {
         registry.register("lookup_keys", "Tokens in one look-up", self.lookups.clone());
         registry.register(
             "replica_lookups",
-            "Look-ups that the replica answered",
+            "Look-ups that the replica settled",
             self.replica_lookups.clone(),
         );
         registry.register(

@@ -66,7 +66,7 @@ impl State {
             TokenModel::new(&settings.authtoken_table, &users, fetch(&settings), &database);
         let metrics = Arc::new(Metrics::default());
         Ok(Self {
-            lookups: Lookups::start(&settings, tokens.clone(), database.clone(), &metrics),
+            lookups: Lookups::start(tokens.clone(), database.clone(), None, Arc::clone(&metrics)),
             metrics,
             draining: Arc::default(),
             tokens,
@@ -81,7 +81,8 @@ impl State {
         })
     }
 
-    /// The same for a thread, inside whose runtime this is called: its look-ups run there and wake no other thread.
+    /// The same for a thread, inside whose runtime this is called: its look-ups run there and wake no other thread. Only
+    /// these ask the replica.
     #[must_use]
     pub fn of_a_thread(&self) -> Self {
         Self {
@@ -90,10 +91,10 @@ impl State {
             users: self.users.clone(),
             tokens: self.tokens.clone(),
             lookups: Lookups::start(
-                &self.settings,
                 self.tokens.clone(),
                 self.database.clone(),
-                &self.metrics,
+                self.tokens.replica(&self.settings),
+                Arc::clone(&self.metrics),
             ),
             hashing_pool: Arc::clone(&self.hashing_pool),
             body_memory: Arc::clone(&self.body_memory),

@@ -7,15 +7,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::QueryResult;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{self, ConnectOptions, PgConnection};
-use sea_orm::{DbErr, QueryResult, RuntimeErr};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::apart::Apart;
 use super::kept::query_postgres;
-use super::{ByTexts, DatabaseError, statement_timeout};
+use super::{ByTexts, DatabaseError, statement_timeout, unconnected};
 use crate::settings::{DatabaseUrl, Settings};
 
 /// Between two attempts to connect.
@@ -143,7 +143,7 @@ fn options(settings: &Settings) -> Option<Result<PgConnectOptions, DatabaseError
 }
 
 fn failed(error: sqlx::Error) -> DatabaseError {
-    DbErr::Conn(RuntimeErr::SqlxError(error.into())).into()
+    unconnected(error).into()
 }
 
 /// Whether the replica follows a primary, for `check`; `None` if there is none.

@@ -1,8 +1,8 @@
 //! Token look-ups that are shared by the requests that wait at the same time.
 //!
-//! Why is there no cache? A token that was deleted must be refused on the next request. A
-//! look-up starts only after each of its requests has arrived, so each answer is as fresh as
-//! that of a SELECT of its own; and while one is under way the requests that arrive gather for
+//! Why is there no cache? A token that was deleted must be refused on the next request, or with a
+//! replica as soon as that has replayed it. A look-up starts only after each of its requests has
+//! arrived, so each answer is as fresh as that of a SELECT of its own; and while one is under way the requests that arrive gather for
 //! the next. Nothing is delayed to make a batch: a look-up starts when the requests that have
 //! been read already are in it.
 
@@ -20,7 +20,6 @@ use crate::db::replica::Replica;
 use crate::db::{Database, DatabaseError, Kept};
 use crate::django::auth::models::User;
 use crate::metrics::Metrics;
-use crate::settings::Settings;
 
 /// Keys in one SELECT.
 const MAX_BATCH: usize = 256;
@@ -85,7 +84,9 @@ impl Source for Tokens {
         let mut found = self.opened_by_the_replica(keys).await;
         let mut others = keys.to_vec();
         others.retain(|key| !found.contains_key(*key));
-        if !others.is_empty() {
+        if others.is_empty() {
+            self.metrics.replica_lookups.inc();
+        } else {
             let rows = self.model.for_keys(&mut self.connection, &others).await?;
             found
                 .extend(rows.into_iter().map(|(key, user)| (key, user.map_err(LookupError::from))));
@@ -98,9 +99,6 @@ impl Tokens {
     async fn opened_by_the_replica(&mut self, keys: &[&str]) -> Found {
         let Some(replica) = &mut self.replica else { return Found::new() };
         let opened = self.model.opened_by(replica, keys).await;
-        if opened.is_some() {
-            self.metrics.replica_lookups.inc();
-        }
         opened.into_iter().flatten().map(|(key, user)| (key, Ok(user))).collect()
     }
 }
@@ -122,14 +120,13 @@ impl Lookups {
     /// Starts the task that looks up, one SELECT after the other.
     #[must_use]
     pub fn start(
-        settings: &Settings,
         model: TokenModel,
         database: Database,
-        metrics: &Arc<Metrics>,
+        replica: Option<Replica>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        let (connection, replica) = (Kept::new(database.clone()), model.replica(settings));
-        let source =
-            Tokens { model: model.clone(), connection, replica, metrics: Arc::clone(metrics) };
+        let connection = Kept::new(database.clone());
+        let source = Tokens { model: model.clone(), connection, replica, metrics };
         Self { model, shared: Shared::start(source, database.timeout()), database }
     }
 

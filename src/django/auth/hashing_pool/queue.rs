@@ -146,11 +146,13 @@ impl Queue {
 
     /// Where nothing waits, nothing is too much.
     fn would_be_too_much(&self, state: &State, cost: Cost, held_bytes: u64) -> bool {
+        if state.entries.is_empty() {
+            return false;
+        }
         let work = state.pace.estimate(state.time.saturating_add(cost.time));
         let threads = u32::try_from(state.loads.len()).unwrap_or(u32::MAX);
         let bytes = state.memory.saturating_add(state.held_bytes).saturating_add(held_bytes);
-        !state.entries.is_empty()
-            && (work / threads > self.limits.queue || bytes > self.limits.memory)
+        work / threads > self.limits.queue || bytes > self.limits.memory
     }
 
     /// A job for a worker that goes on with others, if there is one and the worker's turn.
