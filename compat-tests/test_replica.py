@@ -233,6 +233,20 @@ def texts(settings: dict[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in settings.items()}
 
 
+def test_an_option_that_is_not_known_is_not_logged_with_its_value(
+    own_bench: Bench, pair: Pair, kind: str, database: Replicated
+) -> None:
+    """libpq's `sslpassword` is a secret; sqlx warns of what it does not know."""
+    secret = "?sslpassword=hunter2"
+    settings = told(database, LOG_LEVEL="trace")
+    settings["DATABASE_REPLICA_URL"] = f"{settings['DATABASE_REPLICA_URL']}{secret}"
+    with start_binary(pair, database.url + secret, settings, own_bench.log("ours")) as service:
+        wait_until_used(service, database)
+    checked = run_binary("check", url=database.url + secret, **texts(settings))
+    assert checked.returncode == 0
+    assert "hunter2" not in service.process.log_text() + checked.stdout + checked.stderr
+
+
 def test_check_looks_at_the_replica(own_bench: Bench, pair: Pair, kind: str, database: Replicated) -> None:
     """A standby is well; another primary is no replica, whatever it holds."""
     well = run_binary("check", url=database.url, **texts(told(database)))

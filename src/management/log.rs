@@ -21,7 +21,7 @@ impl Log {
     /// From here on there is a log. `LOG_LEVEL` was found to be good by [`mistake`].
     #[must_use]
     pub fn start(settings: &Settings) -> Self {
-        let filter = EnvFilter::new(&settings.log_level);
+        let filter = filter(settings);
         let (filter, handle) = reload::Layer::new(filter);
         let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
         let lines = if settings.log_json {
@@ -47,7 +47,7 @@ impl Log {
         let both = self.settings.printed().zip(settings.printed());
         let changed: Vec<&str> =
             both.filter(|(old, new)| old != new).map(|((name, _), _)| name).collect();
-        if let Err(error) = self.filter.reload(EnvFilter::new(&settings.log_level)) {
+        if let Err(error) = self.filter.reload(filter(&settings)) {
             tracing::error!(%error, "the level of the log stays as it is");
         }
         let (reloaded, waiting): (Vec<&str>, Vec<&str>) =
@@ -55,6 +55,11 @@ impl Log {
         tracing::info!(?reloaded, ?waiting, "read the settings anew; some wait for a restart");
         self.settings.log_level = settings.log_level;
     }
+}
+
+/// `LOG_LEVEL`, but for what sqlx says of an option of a database URL that it does not know: the value may be a secret.
+fn filter(settings: &Settings) -> EnvFilter {
+    EnvFilter::new(format!("{},sqlx_postgres::options=off", settings.log_level))
 }
 
 /// What is wrong with `LOG_LEVEL`.
