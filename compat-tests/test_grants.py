@@ -13,10 +13,10 @@ from cases import SALT, pbkdf2
 from clients import ALICE, SECRET, ask, login_bytes
 from databases import User
 from differences import Allowances
+from plain_site import faults_of_a_plain_site, plain_rig
 from readme import README
 from schema import execute
 from services import Pair, start_binary
-from test_pgbouncer import faults_of_a_plain_site, plain_rig
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from bench import Bench, Rig
-from cases import Case, load
 from clients import ALICE, SECRET, login_bytes
-from compare import differences
-from databases import Database
 from differences import Allowances
 from load import Load
+from plain_site import faults_of_a_plain_site, plain_rig
 from processes import Process, StartError, free_port
-from services import (
-    DEBIAN,
-    SITES,
-    Orm,
-    Pair,
-    Service,
-    run_binary,
-    start_binary,
-    start_django,
-    start_exported,
-)
-from test_differential import compare
+from services import DEBIAN, Pair, Service, run_binary, start_binary
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),
@@ -63,50 +50,6 @@ def start_pgbouncer(bench: Bench, url: str) -> tuple[Process, str]:
     process = Process([program, file], log=bench.log("pgbouncer"), user=bench.cluster.user)
     process.wait_for_port(("127.0.0.1", port))
     return process, f"postgres://postgres:unused@127.0.0.1:{port}/{name}"
-
-
-def plain_rig(
-    bench: Bench,
-    pair: Pair,
-    first: Database,
-    second: Database,
-    url: str,
-    env: Mapping[str, str] = {},
-    **further: object,
-) -> Rig:
-    """Django on the first database, and us by that URL on the second; with further settings on our side."""
-    settings = SITES["plain"]
-    return Rig(
-        pair,
-        start_django(pair, first.url, settings, bench.log("django")),
-        first,
-        start_exported(pair, url, settings | further, bench.log("ours"), **env),
-        second,
-        Orm(pair, first.url, settings),
-    )
-
-
-def cases_of_a_plain_site(pair: Pair) -> list[Case]:
-    """The cases of a site with Django's own settings, all of them, on PostgreSQL."""
-    versions = pair.django, "postgres", pair.python_version()
-    plain = [case for case in load() if case.site == "plain" and case.applies(*versions)]
-    assert len(plain) > 400
-    return plain
-
-
-def faults_of_a_plain_site(rig: Rig, allowances: Allowances) -> list[str]:
-    """What is wrong with these cases."""
-    return faults_of(rig, cases_of_a_plain_site(rig.pair), allowances)
-
-
-def faults_of(rig: Rig, cases: Iterable[Case], allowances: Allowances) -> list[str]:
-    """The guards that a case did not meet, and the differences that nothing explains."""
-    found = []
-    for case in cases:
-        (django, ours), faults = compare(rig, case)
-        wrong = allowances.unexplained(case.id, differences(django, ours))
-        found += [f"{case.id}: {fault}" for fault in [*faults, *map(str, wrong)]]
-    return found
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from clients import ALICE, KEY, SECRET, ask, login_bytes
 from databases import USER_TABLES, PostgresDatabase, User
 from differences import Allowances
 from load import Load, during
+from plain_site import cases_of_a_plain_site, faults_of, plain_rig
 from postgres import Standby
 from schema import execute
 from services import QUICK_HASH, Pair, Service, run_binary, start_binary
-from test_pgbouncer import cases_of_a_plain_site, faults_of, plain_rig
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),
