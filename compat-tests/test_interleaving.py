@@ -7,6 +7,7 @@ import select
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import wire
@@ -101,6 +102,28 @@ def test_a_user_made_inactive_meanwhile_gets_no_token(rig: Rig) -> None:
 def test_a_user_deleted_meanwhile_gets_no_token(rig: Rig) -> None:
     connection = begin_login(rig)
     rig.orm.ask("delete_user", username="slow")
+    assert end_login(connection) == (400, REFUSED)
+    snapshot = rig.our_db.snapshot()
+    assert (snapshot.users, snapshot.tokens) == ({}, {})
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+@pytest.mark.parametrize("site", ["slow"])
+@pytest.mark.newest_only
+def test_a_user_deleted_while_the_token_is_written_gets_none(rig: Rig) -> None:
+    """The row waits for the end of the deletion, and then refers to nobody."""
+    waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with (
+        psycopg.connect(rig.our_db.url, autocommit=True) as other,
+        psycopg.connect(rig.our_db.url) as deleting,
+    ):
+        deleting.execute("DELETE FROM auth_user")
+        connection = begin_login(rig)
+        end = time.monotonic() + 60
+        while other.execute(waits).fetchone() is None:
+            assert not answered(connection) and time.monotonic() < end, "nothing waited: nothing was proved"
+            time.sleep(0.005)
+        deleting.commit()
     assert end_login(connection) == (400, REFUSED)
     snapshot = rig.our_db.snapshot()
     assert (snapshot.users, snapshot.tokens) == ({}, {})

@@ -17,7 +17,7 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{self, Connection, PgConnection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
-    RuntimeErr, Statement, Value,
+    RuntimeErr, SqlErr, Statement, Value,
 };
 
 use self::apart::Apart;
@@ -52,6 +52,15 @@ impl fmt::Display for DatabaseError {
 }
 
 impl std::error::Error for DatabaseError {}
+
+impl DatabaseError {
+    /// Whether a row was refused because that to which it refers is not there.
+    #[must_use]
+    pub fn is_foreign_key_violation(&self) -> bool {
+        let Self::Failed(error) = self else { return false };
+        matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
+    }
+}
 
 impl From<DbErr> for DatabaseError {
     fn from(error: DbErr) -> Self {

@@ -122,6 +122,7 @@ impl TokenModel {
     ) -> Result<Option<String>, DatabaseError> {
         let pk = verified.user.pk.as_str();
         let password = verified.password.as_str();
+        let mut stray = None;
         for _ in 0..ATTEMPTS {
             let found = database.query_one(&self.for_user, [pk.into(), password.into()]).await?;
             let Some(row) = found else { return Ok(None) };
@@ -130,11 +131,15 @@ impl TokenModel {
             }
             let created = database.datetime(created);
             let values = [pk.into(), password.into(), generated.into(), created];
-            if database.execute(&self.insert, values).await? == 1 {
-                return Ok(Some(generated.to_owned()));
+            match database.execute(&self.insert, values).await {
+                Ok(1) => return Ok(Some(generated.to_owned())),
+                Ok(_) => {}
+                // The user was deleted while the row was written: the next look finds nobody.
+                Err(error) if error.is_foreign_key_violation() => stray = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        stray.map_or(Ok(None), Err)
     }
 
     /// Deletes the user's token: `drf_create_token --reset`. Done twice it could delete one that a login made meanwhile.
