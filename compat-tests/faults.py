@@ -33,6 +33,7 @@ CLAIMS = {
     "quadratic": "sqlite",
     "authorization": "sqlite",
     "interleaving": "postgres",
+    "points": "postgres",
     "fuzz": "sqlite",
     "parsers": "sqlite",
     "clock": "sqlite",

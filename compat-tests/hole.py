@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import socket
 import struct
 import time
-from dataclasses import dataclass
-from threading import Thread
+from collections import Counter
+from dataclasses import dataclass, field
+from threading import Event, Thread
+
+from statements import Frontend
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,22 @@ class Fault:
     end: str = "close"
 
 
+@dataclass(frozen=True)
+class Hold:
+    """The next statement of that shape waits, before it reaches the server or with its answer."""
+
+    shape: re.Pattern[str]
+    after: bool
+    # That it waits, and that it may go on.
+    reached: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
+
+
 class Hole:
     """A TCP proxy. Shut, it swallows what comes and keeps everybody waiting.
 
     Opened again it forwards for new connections only: the old ones stay dead, as behind a router
-    that has lost its table. With a `fault` it forwards badly.
+    that has lost its table. With a `fault` it forwards badly, with a `hold` one statement comes late.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -39,6 +54,9 @@ class Hole:
         self.is_shut = False
         self.is_over = False
         self.fault: Fault | None = None
+        self.hold: Hold | None = None
+        # What was really done to whom, to prove that there was a fault.
+        self.done: Counter[str] = Counter()
         self.sockets: list[socket.socket] = []
         self.lost: set[socket.socket] = set()
         Thread(target=self._accept, daemon=True).start()
@@ -90,32 +108,53 @@ class Hole:
         """One thread for both ways: a socket that somebody else reads from could not be reset."""
         # A socket that was closed by the end of the test is no error.
         with contextlib.suppress(OSError, ValueError):
-            while not self.is_over and self._pass_on(client, server):
+            frontend = Frontend()
+            while not self.is_over and self._pass_on(client, server, frontend):
                 pass
         # Those that are lost hang until the end.
         for one in (client, server):
             if one not in self.lost:
                 one.close()
 
-    def _pass_on(self, client: socket.socket, server: socket.socket) -> bool:
+    def _pass_on(self, client: socket.socket, server: socket.socket, frontend: Frontend) -> bool:
         """What has come within a moment; false ends the connection."""
         for source in select.select([client, server], [], [], 0.2)[0]:
             data = source.recv(65536)
             if not data:
                 return False
             if source in self.lost:
+                self.done["lost"] += 1
                 continue
             if source is client:
-                server.sendall(data)
+                self._ask(server, data, frontend.hear(data))
             elif not self._answer(client, data):
                 return False
         return True
 
+    def _ask(self, server: socket.socket, data: bytes, statements: list[str]) -> None:
+        """Hands on what runs these statements, unless one is to be held."""
+        hold = self.hold
+        if hold is None or not any(hold.shape.search(text) for text in statements):
+            server.sendall(data)
+            return
+        self.hold = None
+        if hold.after:
+            server.sendall(data)
+            # Outside of a transaction it is committed when the answer comes.
+            select.select([server], [], [])
+        hold.reached.set()
+        hold.over.wait()
+        if not hold.after:
+            server.sendall(data)
+
     def _answer(self, client: socket.socket, data: bytes) -> bool:
         """Hands an answer on, as far as the fault lets it; false ends the connection."""
         fault = self.fault or Fault()
-        time.sleep(fault.latency)
+        if fault.latency:
+            self.done["late"] += 1
+            time.sleep(fault.latency)
         if fault.drip:
+            self.done["dripping"] += 1
             for byte in data:
                 client.sendall(bytes([byte]))
                 time.sleep(fault.drip)
@@ -123,6 +162,7 @@ class Hole:
         client.sendall(data[: fault.cut])
         if fault.cut is None:
             return True
+        self.done[fault.end] += 1
         if fault.end == "half":
             client.shutdown(socket.SHUT_WR)
             return True
