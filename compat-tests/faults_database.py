@@ -33,8 +33,13 @@ KINDS = ("token", "login", "outdated", "first")
 PATIENCE = 10.0
 # How many waits a request has: a token's look-up may stand behind another one, a login has four statements.
 WAITS = {"token": 1, "login": 2, "outdated": 4, "first": 4}
+# How many statements are answered one after the other before a 200.
+STATEMENTS = {"token": 1, "login": 2, "outdated": 3, "first": 3}
 ANY = {kind: {200, 503} for kind in KINDS}
 ALL_WELL = {kind: {200} for kind in KINDS}
+NONE = {kind: {503} for kind in KINDS}
+# Look-ups of tokens are shared; who logs in waits for a connection, and may wait in vain.
+CROWDED = ANY | {"token": {200}}
 READS = ALL_WELL | {"first": {503}}
 # A write may still find room in a page that is not full.
 NEARLY = ALL_WELL | {"first": {200, 503}}
@@ -65,20 +70,25 @@ class Site:
             return kind, login_bytes(ALICE)
         return kind, login_bytes(User(f"{kind}{turn[0]}", "secret", ""))
 
-    def backends(self) -> int:
-        """Connections that the service has."""
+    def backends(self, condition: str = "application_name <> 'others'") -> int:
+        """Connections that the service has, or those of them of which that is true."""
         with self.connect() as connection:
             row = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'site'"
+                f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'site' AND {condition}"
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def end_backends(self) -> None:
-        """Terminates what serves them."""
+    def end_backends(self) -> int:
+        """Terminates what serves them, and says how many there were."""
         with self.connect() as connection:
-            connection.execute(
+            ended = connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'site'"
             )
+            return sum(done for (done,) in ended)
+
+
+# Whether the fault has really happened; asked while it lasts, after the load.
+Happened = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -86,77 +96,101 @@ class Trouble:
     """A fault, what may be answered while it lasts, and how long a recovery may take after it."""
 
     name: str
-    during: Callable[[Site], AbstractContextManager[object]]
+    during: Callable[[Site], AbstractContextManager[Happened]]
     expected: Mapping[str, set[int]]
     recovery: float = 1.0
+    # No statement is answered sooner.
+    latency: float = 0.0
+    # Whether a 503 is of somebody who has waited until the timeout.
+    waits: bool = False
 
 
-def broken(fault: Fault) -> Callable[[Site], AbstractContextManager[object]]:
-    """A way to the database that has this fault."""
+def broken(fault: Fault, what: str) -> Callable[[Site], AbstractContextManager[Happened]]:
+    """A way to the database that has this fault; `what` is counted of those that it meets."""
 
     @contextmanager
-    def during(site: Site) -> Iterator[None]:
+    def during(site: Site) -> Iterator[Happened]:
+        before = site.hole.done[what]
         site.hole.fault = fault
-        yield
+        yield lambda: site.hole.done[what] > before + CONNECTIONS
         site.hole.fault = None
 
     return during
 
 
 @contextmanager
-def silent(site: Site) -> Iterator[None]:
+def silent(site: Site) -> Iterator[Happened]:
+    before = site.hole.done["lost"]
     site.hole.shut()
-    yield
+    yield lambda: site.hole.done["lost"] > before + CONNECTIONS
     site.hole.open()
     # The server's side of those connections would notice by itself, but hours later.
     site.hole.forget()
 
 
 @contextmanager
-def terminated(site: Site) -> Iterator[None]:
-    """All of them, twice a second."""
-    over = threading.Event()
+def sampled(sample: Callable[[], int]) -> Iterator[list[int]]:
+    """What it says, time after time."""
+    over, seen = threading.Event(), [0]
 
     def run() -> None:
-        while not over.wait(0.5):
-            site.end_backends()
+        while not over.wait(0.2):
+            seen.append(sample())
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield
-    over.set()
-    thread.join()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager
-def exhausted(site: Site) -> Iterator[None]:
+def terminated(site: Site) -> Iterator[Happened]:
+    """All of them, again and again."""
+    with sampled(site.end_backends) as ended:
+        yield lambda: sum(ended) > CONNECTIONS
+
+
+@contextmanager
+def exhausted(site: Site) -> Iterator[Happened]:
     """Others have taken every connection that the server gives to ordinary users."""
+    refusal = "remaining connection slots are reserved"
     with ExitStack() as taken:
         site.end_backends()
-        url = site.cluster.dsn(site.name).replace("postgres:unused@", "site@")
-        try:
-            while True:
+        url = site.cluster.dsn(site.name).replace("postgres:unused@", "site@") + "?application_name=others"
+        # A place that is given back late is taken too.
+        while True:
+            try:
                 taken.enter_context(closing(psycopg.connect(url)))
-        except psycopg.OperationalError as error:
-            assert "connection" in str(error), error
-        yield
+            except psycopg.OperationalError as error:
+                assert refusal in str(error), error
+                if not site.backends():
+                    break
+        before = site.cluster.process.log_text().count(refusal)
+        yield lambda: site.cluster.process.log_text().count(refusal) > before + CONNECTIONS
 
 
 @contextmanager
-def migrated(site: Site) -> Iterator[None]:
+def migrated(site: Site) -> Iterator[Happened]:
     """A migration that has the table of tokens to itself."""
-    with psycopg.connect(site.cluster.dsn(site.name)) as connection:
+    with (
+        psycopg.connect(site.cluster.dsn(site.name)) as connection,
+        sampled(lambda: site.backends("wait_event_type = 'Lock'")) as waiting,
+    ):
         connection.execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
-        yield
+        # A token's look-up, and log-ins in all places of the pool.
+        yield lambda: max(waiting) > CONNECTIONS
 
 
 @contextmanager
-def read_only(site: Site) -> Iterator[None]:
+def read_only(site: Site) -> Iterator[Happened]:
     """As a replica is, or a primary that has stepped down: the connections end, new ones can but read."""
     with site.connect() as connection:
         connection.execute(f'ALTER DATABASE "{site.name}" SET default_transaction_read_only = on')
     site.end_backends()
-    yield
+    yield lambda: "in a read-only transaction" in site.cluster.process.log_text()
     with site.connect() as connection:
         connection.execute("SET default_transaction_read_only = off")
         connection.execute(f'ALTER DATABASE "{site.name}" RESET default_transaction_read_only')
@@ -174,8 +208,17 @@ WHERE username LIKE 'filler%' AND NOT EXISTS (SELECT FROM authtoken_token WHERE 
 """
 
 
+def is_refused(connection: psycopg.Connection, statement: str) -> bool:
+    """Whether the disk has no room for one more row."""
+    try:
+        assert connection.execute(statement).rowcount == 1, "the disk is not full"
+    except psycopg.errors.DiskFull:
+        return True
+    return False
+
+
 @contextmanager
-def full(site: Site) -> Iterator[None]:
+def full(site: Site) -> Iterator[Happened]:
     """Not a byte is left in the file system, nor much room in the pages of the two tables."""
     rest = site.cluster.data / "rest"
     with site.connect() as connection:
@@ -187,25 +230,37 @@ def full(site: Site) -> Iterator[None]:
         for statement in (TOKEN, FILLER):
             refused = 0
             while refused < 20:
-                try:
-                    assert connection.execute(statement).rowcount == 1, "the disk is not full"
-                except psycopg.errors.DiskFull:
-                    refused += 1
-    yield
+                refused += is_refused(connection, statement)
+        yield lambda: any(is_refused(connection, TOKEN) for _ in range(20))
     rest.unlink()
 
 
+LATENCY = 0.5
+# A row with a token or a hash is some 90 bytes and more, and takes longer than the timeout.
+DRIP = 0.03
 TROUBLES = (
-    Trouble("each answer of the database comes 0.5 s late", broken(Fault(latency=0.5)), ANY),
-    Trouble("its bytes come one by one, each after 20 ms", broken(Fault(drip=0.02)), ANY, TIMEOUT + 1),
-    Trouble("each of its answers breaks off with a reset", broken(Fault(cut=7, end="reset")), ANY),
-    Trouble("each of its answers breaks off with a close", broken(Fault(cut=7, end="close")), ANY),
-    Trouble("its side is closed in the middle of an answer", broken(Fault(cut=7, end="half")), ANY),
+    Trouble(
+        "each answer of the database comes 0.5 s late",
+        broken(Fault(latency=LATENCY), "late"),
+        CROWDED,
+        latency=LATENCY,
+        waits=True,
+    ),
+    Trouble(
+        "its bytes come one by one, each after 30 ms",
+        broken(Fault(drip=DRIP), "dripping"),
+        NONE,
+        TIMEOUT + 1,
+        waits=True,
+    ),
+    Trouble("each of its answers breaks off with a reset", broken(Fault(cut=7, end="reset"), "reset"), NONE),
+    Trouble("each of its answers breaks off with a close", broken(Fault(cut=7, end="close"), "close"), NONE),
+    Trouble("its side is closed in the middle of an answer", broken(Fault(cut=7, end="half"), "half"), NONE),
     # Who waits for a server that is silent cannot know that the next one would be heard.
-    Trouble("the way to it is a black hole", silent, ANY, TIMEOUT + 1),
+    Trouble("the way to it is a black hole", silent, NONE, TIMEOUT + 1, waits=True),
     Trouble("its backends are terminated", terminated, ALL_WELL),
-    Trouble("others have taken all its connections", exhausted, ANY),
-    Trouble("a migration holds `ACCESS EXCLUSIVE`", migrated, ANY),
+    Trouble("others have taken all its connections", exhausted, NONE),
+    Trouble("a migration holds `ACCESS EXCLUSIVE`", migrated, NONE, waits=True),
     Trouble("it becomes read-only", read_only, READS),
 )
 FULL = Trouble("its disk is full", full, NEARLY, 2.0)
@@ -274,13 +329,17 @@ def measure_one(site: Site, trouble: Trouble, seconds: float) -> Finding:
         # That it did not recover was told where it happened.
         site.service = site.start()
         assert all(ask(site, kind).status == 200 for kind in KINDS)
-    with trouble.during(site), Steady(site.service.address, RATE, site.request, PATIENCE) as load:
-        time.sleep(seconds)
-        load.is_over.set()
-        load.thread.join()
-    # What was asked meanwhile has been answered, so that only what comes now is the recovery.
+    with trouble.during(site) as happened:
+        with Steady(site.service.address, RATE, site.request, PATIENCE) as load:
+            time.sleep(seconds)
+            load.is_over.set()
+            load.thread.join()
+        # What was asked meanwhile has been answered, so that only what comes now is the recovery.
+        is_proved = happened()
     after = recovery(site, trouble.recovery)
-    against = judge(load.seen, trouble.expected)
+    against = judge(load.seen, trouble)
+    if not is_proved:
+        against.append("nothing was proved: the fault did not happen")
     if after > trouble.recovery:
         against.append(f"it recovers after {after:.1f} s")
     if (backends := site.backends()) > CONNECTIONS + 2:
@@ -308,15 +367,18 @@ def recovery(site: Site, within: float) -> float:
     return time.monotonic() - began
 
 
-def judge(seen: list[Seen], expected: Mapping[str, set[int]]) -> list[str]:
-    """What was answered and should not have been."""
+def judge(seen: list[Seen], trouble: Trouble) -> list[str]:
+    """What was answered and should not have been, or sooner or later than the fault lets it."""
     against = []
     for one in seen:
         right = one.is_unavailable() if one.status == 503 else True
-        if one.status not in expected[one.kind] or not right:
+        soonest = STATEMENTS[one.kind] * trouble.latency if one.status == 200 else trouble.waits * TIMEOUT
+        if one.status not in trouble.expected[one.kind] or not right:
             against.append(f"{one.kind}: {one.status} {one.body[:60]!r}")
         elif one.seconds > WAITS[one.kind] * TIMEOUT + SLACK:
             against.append(f"{one.kind}: waited {one.seconds:.1f} s")
+        elif one.seconds < soonest:
+            against.append(f"{one.kind}: {one.status} after {one.seconds:.2f} s, where nothing comes so soon")
     return against
 
 

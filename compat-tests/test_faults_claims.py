@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+import faults_database
 import faults_parsers
+import faults_points
 from bench import Bench
 from faults import CLAIMS, HEAD, TABLE, Finding, Stage, measure, rows, with_rows
+from faults_interleaving import OLD_KEY, ORDERS
+from hole import Fault
+from postgres import Cluster
 from readme import README
 from services import Pair
 
@@ -27,6 +32,41 @@ def test_a_claim_that_does_not_hold_is_seen(bench: Bench, pair: Pair, kind: str)
     """Django's answers to a crash of its database are none of ours."""
     (finding,) = measure("crash", Stage(bench, pair, "django"))
     assert any("token: 500" in text for text in finding.against)
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_a_password_that_is_lost_at_a_point_is_seen(
+    bench: Bench, pair: Pair, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django's renewal of a hash does not look whether the old one is still there."""
+    login = (faults_points.OUTDATED, OLD_KEY)
+    monkeypatch.setattr(faults_points, "LOGINS", {login: faults_points.LOGINS[login]})
+    monkeypatch.setattr(faults_points, "ORDERS", {"password": ORDERS["password"]})
+    (finding,) = measure("points", Stage(bench, pair, "django"))
+    assert "password before the renewal of the hash: the new password is lost" in finding.against
+    assert not any("nothing was proved" in text for text in finding.against)
+
+
+@pytest.mark.newest_only
+@pytest.mark.usefixtures("binary")
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_a_fault_that_does_not_happen_is_seen(bench: Bench, pair: Pair, kind: str) -> None:
+    """By the answers of a service that is well, or where those are right anyway, by what proves the fault."""
+    folder = bench.folder / bench.name("cluster")
+    folder.mkdir()
+    folder.chmod(0o711)
+    cluster, troubles = Cluster(folder), (*faults_database.TROUBLES, faults_database.FULL)
+    try:
+        with faults_database.site(Stage(bench, pair, "ours"), cluster) as site:
+            seen = [faults_database.ask(site, kind) for kind in faults_database.KINDS * 3]
+            fitting = {one.name for one in troubles if not faults_database.judge(seen, one)}
+            assert fitting == {"its backends are terminated", "its disk is full"}
+            with faults_database.broken(Fault(), "late")(site) as happened:
+                assert faults_database.ask(site, "token").status == 200
+                assert not happened()
+    finally:
+        cluster.stop()
 
 
 def test_a_bug_that_coverage_leads_to_is_found() -> None:
