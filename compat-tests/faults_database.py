@@ -129,12 +129,12 @@ def silent(site: Site) -> Iterator[Happened]:
 
 
 @contextmanager
-def sampled(sample: Callable[[], int]) -> Iterator[list[int]]:
+def sampled(sample: Callable[[], int], every: float = 0.2) -> Iterator[list[int]]:
     """What it says, time after time."""
     over, seen = threading.Event(), [0]
 
     def run() -> None:
-        while not over.wait(0.2):
+        while not over.wait(every):
             seen.append(sample())
 
     thread = threading.Thread(target=run)
@@ -148,8 +148,8 @@ def sampled(sample: Callable[[], int]) -> Iterator[list[int]]:
 
 @contextmanager
 def terminated(site: Site) -> Iterator[Happened]:
-    """All of them, again and again."""
-    with sampled(site.end_backends) as ended:
+    """All of them, twice a second."""
+    with sampled(site.end_backends, every=0.5) as ended:
         yield lambda: sum(ended) > CONNECTIONS
 
 

@@ -15,6 +15,8 @@ mod new_hash;
 mod passwords;
 mod pbkdf2;
 mod plan;
+#[cfg(test)]
+mod properties;
 mod scrypt;
 #[cfg(test)]
 pub(in crate::django::auth) mod tests;
