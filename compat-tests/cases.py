@@ -5,7 +5,8 @@ A file holds `why`, `python` (where the rule stands in Django or DRF) and defaul
 With `user_models` the cases run on the sites with a user model of their own too.
 In `head` and `body` any other key of the case may be named as `<<key>>`, and these work as well:
 (a line of `head` that expands to nothing is left out)
-`<<token:alice>>` her key, `<<x:FF00>>` raw bytes, `<<repeat:12:ab>>`, `<<length>>` of the body.
+`<<token:alice>>` her key, `<<x:FF00>>` raw bytes, `<<repeat:12:ab>>`, `<<base64:ab>>` (in these two `<x:FF>` for
+`<<x:FF>>`), `<<length>>` of the body.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Text:
 
     def expand(self, template: str) -> bytes:
         """The template's bytes: text as UTF-8, `<<…>>` as it says."""
-        parts = re.split(r"<<(.+?)>>", template, flags=re.S)
+        parts = re.split(r"<<(.+?)>>(?!>)", template, flags=re.S)
         return b"".join(self._one(part) if odd % 2 else part.encode() for odd, part in enumerate(parts))
 
     def _one(self, name: str) -> bytes:
@@ -114,7 +115,9 @@ class Text:
             return bytes.fromhex(rest)
         if verb == "repeat":
             count, _, text = rest.partition(":")
-            return self.expand(text.replace("<", "<<").replace(">", ">>")) * int(count)
+            return self._inner(text) * int(count)
+        if verb == "base64":
+            return base64.b64encode(self._inner(rest))
         if verb == "token":
             return self.tokens[rest].encode()
         if verb.startswith("pbkdf2_"):
@@ -123,6 +126,9 @@ class Text:
         if name == "length":
             return str(len(self.body)).encode()
         return self.expand(str(self.values[name]))
+
+    def _inner(self, text: str) -> bytes:
+        return self.expand(text.replace("<", "<<").replace(">", ">>"))
 
 
 def user(name: str, spec: dict[str, Any], values: dict[str, Any]) -> User:
@@ -208,7 +214,7 @@ def load() -> list[Case]:
             raise ValueError(f"{path.name}: `why` and `python` are needed")
         for name, row in rows.items():
             spec = told | row
-            unused = [key for key in row if key not in KNOWN_KEYS and f"<<{key}>>" not in str(spec)]
+            unused = [key for key in row if key not in KNOWN_KEYS and f"<{key}>" not in str(spec)]
             if unused:
                 raise ValueError(f"{path.name}: {name}: nothing names {unused}")
             found += [build(case_id, told, people) for case_id, told in per_site(f"{path.stem}/{name}", spec)]

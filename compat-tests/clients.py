@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import select
 import time
@@ -25,6 +26,12 @@ def login_bytes(user: User, *headers: str) -> bytes:
     body = json.dumps({"username": user.name, "password": user.password}).encode()
     lines = ["POST /api-token-auth/ HTTP/1.1", "Host: t", "Content-Type: application/json", *headers]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def basic_bytes(user: User) -> bytes:
+    """The secret by name and password."""
+    told = base64.b64encode(f"{user.name}:{user.password}".encode())
+    return b"GET /secret/ HTTP/1.1\r\nHost: t\r\nAuthorization: Basic " + told + b"\r\n\r\n"
 
 
 def begin_hashing(service: Service, connection: wire.Connection, request: bytes) -> None:

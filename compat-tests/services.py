@@ -50,6 +50,22 @@ def middleware(before: str) -> dict[str, list[str]]:
     return {"MIDDLEWARE": [f"django.{name}" for name in names]}
 
 
+def authentication(*names: str) -> dict[str, dict[str, Any]]:
+    """DRF's own classes by their short names, in this order, for all views."""
+    classes = [f"rest_framework.authentication.{name}Authentication" for name in names]
+    schema = "drf_spectacular.openapi.AutoSchema"
+    return {"REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": classes, "DEFAULT_SCHEMA_CLASS": schema}}
+
+
+# The same as a setting of ours.
+BASIC_AND_TOKEN = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.BasicAuthentication",
+        "rest_framework.authentication.TokenAuthentication",
+    ]
+}
+
+
 # The settings that cases may ask for by `site`; Django's names, given to both sides alike.
 SITES: dict[str, dict[str, Any]] = {
     "plain": QUICK_HASH,
@@ -110,6 +126,8 @@ SITES: dict[str, dict[str, Any]] = {
             ]
         },
     },
+    "token-basic": QUICK_HASH | authentication("Token", "Basic"),
+    "basic-token": QUICK_HASH | authentication("Basic", "Token"),
     "german": QUICK_HASH | {"LANGUAGE_CODE": "de"},
     "japanese": QUICK_HASH | {"LANGUAGE_CODE": "ja"},
     "russian": QUICK_HASH | {"LANGUAGE_CODE": "ru"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import Counter
@@ -28,8 +27,6 @@ class Seen:
     status: int
     body: bytes
     retry_after: str | None
-    # When the kernel had all of the request.
-    sent: float
 
     def is_unavailable(self) -> bool:
         """Whether it is the 503 that says when to come again."""
@@ -78,17 +75,14 @@ class Steady:
 
     def ask(self, kind: str, request: bytes) -> None:
         """One request and what comes of it; who has no patience left has no answer."""
-        began, sent = time.monotonic(), math.inf
+        began = time.monotonic()
         status, body, retry_after = 0, b"", None
         try:
-            with wire.Connection(self.address, self.patience) as connection:
-                connection.send(request)
-                sent = time.monotonic()
-                answer = connection.receive()
+            answer = wire.exchange(self.address, request, timeout=self.patience)
             status, body, retry_after = answer.status, answer.body, answer.header("retry-after")
         except (OSError, wire.WireError) as error:
             body = repr(error).encode()
-        seen = Seen(kind, began, time.monotonic() - began, status, body, retry_after, sent)
+        seen = Seen(kind, began, time.monotonic() - began, status, body, retry_after)
         with self.lock:
             self.seen.append(seen)
             self.heard(seen)

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("binary")
 SQLITE = pytest.mark.parametrize("kind", ["sqlite"])
 ODD = {"ROOT_URLCONF": "project.odd"}
 TOKEN_AUTHENTICATION = "rest_framework.authentication.TokenAuthentication"
+BASIC_AUTHENTICATION = "rest_framework.authentication.BasicAuthentication"
 
 
 @dataclass
@@ -67,10 +68,23 @@ PATHS = {
         drf(EXCEPTION_HANDLER="project.odd.handle"), ["settings.REST_FRAMEWORK['EXCEPTION_HANDLER']"]
     ),
     "JSON in ASCII": Site(drf(UNICODE_JSON=False), ["settings.REST_FRAMEWORK['UNICODE_JSON']"]),
-    "default authentication": Site(
-        drf(DEFAULT_AUTHENTICATION_CLASSES=["rest_framework.authentication.BasicAuthentication"]),
-        ["rest_framework.authentication.BasicAuthentication"] * 2,
+    "passwords before tokens": Site(
+        SITES["basic-token"],
+        told={"DEFAULT_AUTHENTICATION_CLASSES": [BASIC_AUTHENTICATION, TOKEN_AUTHENTICATION]},
     ),
+    "passwords alone": Site(
+        drf(DEFAULT_AUTHENTICATION_CLASSES=[BASIC_AUTHENTICATION]),
+        told={"DEFAULT_AUTHENTICATION_CLASSES": [BASIC_AUTHENTICATION]},
+    ),
+    "another realm": Site(
+        drf(DEFAULT_AUTHENTICATION_CLASSES=["project.authentication.Realm"]),
+        ["project.authentication.Realm"],
+    ),
+    "tokens as passwords": Site(
+        drf(DEFAULT_AUTHENTICATION_CLASSES=["project.authentication.BasicTokens", BASIC_AUTHENTICATION]),
+        ["rest_framework.authtoken.views.ObtainAuthToken", "project.views.secret"],
+    ),
+    "views with other classes": odd("Passwords", "project.odd.Passwords", "project.views.secret"),
     "post": odd("Post", "project.odd.Post", "project.odd.Post.post"),
     "renderer": odd(
         "Rendered", "project.odd.Rendered", "project.odd.Rendered.renderer_classes", "project.odd.Renderer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -15,9 +16,9 @@ import pytest
 
 from bench import Bench
 from cases import pbkdf2
-from clients import ALICE, KEY, SECRET, ask, login_bytes
+from clients import ALICE, KEY, SECRET, ask, basic_bytes, login_bytes
 from databases import User
-from services import Pair, Service, start_binary
+from services import BASIC_AND_TOKEN, Pair, Service, start_binary
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 
@@ -71,7 +72,9 @@ def test_the_log_holds_no_secret_at_its_finest_level(bench: Bench, pair: Pair, k
         secrets = [KEY, wrong, "NotHerPassword", *(user.encoded for user in USERS)]
         secrets += [part for user in USERS for part in user.encoded.split("$")[2:]]
         secrets += [user.password for user in USERS]
-        with start_binary(pair, database.url, SETTINGS | {"LOG_LEVEL": "trace"}, log) as service:
+        secrets += [base64.b64encode(f"{user.name}:{user.password}".encode()).decode() for user in USERS]
+        settings = SETTINGS | BASIC_AND_TOKEN | {"LOG_LEVEL": "trace"}
+        with start_binary(pair, database.url, settings, log) as service:
             token = json.loads(ask(service, login_bytes(OUTDATED)).answer.body)["token"]
             statuses = [ask(service, login_bytes(user)).status for user in USERS]
             assert statuses == [200, 200, 400, 400]
@@ -86,6 +89,8 @@ def test_the_log_holds_no_secret_at_its_finest_level(bench: Bench, pair: Pair, k
             assert ask(service, head + b"Content-Type: application/json\r\n\r\n" + form).status == 400
             assert ask(service, SECRET).status == 200
             assert ask(service, SECRET.replace(KEY.encode(), token.encode())).status == 200
+            assert [ask(service, basic_bytes(user)).status for user in USERS] == [200, 200, 401, 401]
+            assert ask(service, basic_bytes(User("alice", "NotHerPassword", ""))).status == 401
             for bad in (wrong, f"{wrong} {KEY}", f"{wrong}\xff"):
                 assert ask(service, SECRET.replace(KEY.encode(), bad.encode("latin-1"))).status == 401
             assert ask(service, SECRET.replace(b"Token ", b"Bearer ")).status == 401

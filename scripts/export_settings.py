@@ -32,6 +32,10 @@ MESSAGES = (
     "Invalid token header. Token string should not contain invalid characters.",
     "Invalid token.",
     "User inactive or deleted.",
+    "Invalid basic header. No credentials provided.",
+    "Invalid basic header. Credentials string should not contain spaces.",
+    "Invalid basic header. Credentials not correctly base64 encoded.",
+    "Invalid username/password.",
     "Unable to log in with provided credentials.",
     "Invalid data. Expected a dictionary, but got {datatype}.",
     "This field is required.",
@@ -145,6 +149,10 @@ KEY_TYPES = {
     "UUIDField": "uuid",
     "CharField": "text",
 }
+
+TOKEN_AUTHENTICATION = "rest_framework.authentication.TokenAuthentication"
+BASIC_AUTHENTICATION = "rest_framework.authentication.BasicAuthentication"
+AUTHENTICATION = (TOKEN_AUTHENTICATION, BASIC_AUTHENTICATION)
 
 LEAVE = "leave the token endpoints with Django, or remove this line if it does not matter to you"
 
@@ -523,14 +531,14 @@ def urls(export):
     from django.urls import get_resolver
     from rest_framework.authtoken.views import ObtainAuthToken
 
-    found, secret, keywords = [], [], {}
+    found, secret, clients = [], [], {}
     for callback, pattern, paths in endpoints(get_resolver()):
         cls = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
         if is_secret(cls):
-            keywords[tuple(secret_view(export, cls))] = path_of(cls)
+            clients[secret_view(export, cls)] = path_of(cls)
             secret += served(export, callback, paths)
         elif inspect.isclass(cls) and issubclass(cls, ObtainAuthToken):
-            keywords[tuple(view(export, callback, cls))] = path_of(cls)
+            clients[view(export, callback, cls)] = path_of(cls)
             if paths is None:
                 export.refuse(path_of(cls), "its URL %r is no fixed path" % pattern)
             found += served(export, callback, paths)
@@ -539,9 +547,11 @@ def urls(export):
         export.refuse("settings.ROOT_URLCONF", "no URL has obtain_auth_token as its view")
         return
     export.settings["LOGIN_PATH"] = list(dict.fromkeys(found))
-    (words, _), *others = keywords.items()
+    ((classes, words), _), *others = clients.items()
     for other, where in others:
-        export.refuse(where, "it has the keywords %r, another view %r" % (other, words))
+        export.refuse(where, "it has the classes and keywords %r, another view %r" % (other, (classes, words)))
+    if classes:
+        export.settings["DEFAULT_AUTHENTICATION_CLASSES"] = classes
     if words:
         export.settings["TOKEN_KEYWORDS"] = words
 
@@ -631,7 +641,7 @@ def view(export, callback, cls):
         for one in getattr(cls, name):
             if not is_theirs(one):
                 export.refuse(path_of(one), "one of the %s of %s" % (name, where))
-    return keywords_of(export, cls)
+    return authentication_of(export, cls)
 
 
 def secret_view(export, cls):
@@ -647,31 +657,34 @@ def secret_view(export, cls):
     ):
         if list(getattr(cls, name)) != wanted:
             export.refuse("%s.%s" % (where, name), "the service has those of the reference site")
-    return keywords_of(export, cls)
+    return authentication_of(export, cls)
 
 
-def keywords_of(export, cls):
-    """The keywords of a view's authentication classes, each of which must be a TokenAuthentication."""
-    from rest_framework.authentication import TokenAuthentication
-
+def authentication_of(export, cls):
+    """The authentication classes of a view by DRF's names, and the keywords of those that take tokens."""
     where = path_of(cls)
-    classes = list(cls.authentication_classes)
-    if not classes:
+    if not cls.authentication_classes:
         export.refuse(where, "it has no authentication_classes: it would serve whoever sends a bad token")
-    keywords = []
-    for one in classes:
-        if not issubclass(one, TokenAuthentication):
+    names, keywords = [], []
+    for one in cls.authentication_classes:
+        base = next((base for base in AUTHENTICATION if base in map(path_of, one.__mro__)), None)
+        if not base:
             export.refuse(path_of(one), "one of the authentication_classes of %s" % where)
             continue
+        fixed = "keyword" if base == TOKEN_AUTHENTICATION else None
         own = {name for base in one.__mro__ if not is_theirs(base) and base is not object for name in vars(base)}
-        changed = sorted(name for name in own if not name.startswith("__") and name != "keyword")
+        changed = sorted(name for name in own if not name.startswith("__") and name != fixed)
         if changed:
-            export.refuse(path_of(one), "a TokenAuthentication of the site's own (%s)" % ", ".join(changed))
-        elif not re.match(r"[A-Za-z0-9-]+\Z", one.keyword):
+            kind = base.rpartition(".")[2]
+            export.refuse(path_of(one), "a %s of the site's own (%s)" % (kind, ", ".join(changed)))
+        elif fixed and not re.match(r"[A-Za-z0-9-]+\Z", one.keyword):
             export.refuse(path_of(one), "the keyword %r is no word of ASCII letters" % one.keyword)
         else:
-            keywords.append(one.keyword)
-    return keywords
+            names.append(base)
+            keywords += [one.keyword] if fixed else []
+    if BASIC_AUTHENTICATION in names and "basic" in map(str.lower, keywords):
+        export.refuse(where, "tokens and passwords have one keyword")
+    return tuple(dict.fromkeys(names)), tuple(keywords)
 
 
 def wrappers(callback):

@@ -19,7 +19,7 @@ use poem::{Request, Response};
 use crate::django::auth::models::{Profile, User};
 use crate::django::defaults;
 use crate::metrics::Outcome;
-use crate::rest_framework::authentication::{self, Authentication};
+use crate::rest_framework::authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::permissions::{self, Permission};
 use crate::rest_framework::renderers::{Renderer, render_json};
@@ -34,7 +34,6 @@ pub const VIEW: View = View {
     description: "",
     renderers: &[Renderer::Json],
     parsers: &[],
-    authentication: &[Authentication::Token],
     permissions: &[Permission::IsAuthenticated],
     serializer: None,
     head: false,
@@ -129,8 +128,7 @@ impl ForwardAuth {
 
     async fn user(&self, request: &Request) -> Result<User, APIException> {
         let permissions = required(request.uri().query())?;
-        let headers = request.headers();
-        let user = authentication::authenticate(VIEW.authentication, headers, &self.state).await?;
+        let user = authentication::authenticate(request, &self.state).await?;
         permissions::check_permissions(permissions, user.as_ref())?;
         let user = user.ok_or(APIException::NotAuthenticated)?;
         if is_asked_for_a_refusal(request.uri().query()) {
@@ -187,10 +185,10 @@ fn refusal(exception: &APIException, state: &State) -> Response {
         return defaults::server_error();
     };
     let mut response = Response::builder()
-        .status(poem::error::ResponseError::status(exception))
+        .status(views::status(exception, &state.settings))
         .content_type(Renderer::Json.content_type())
         .body(render_json(&detail, 0));
-    if let Some((name, value)) = views::extra_header(&VIEW, exception, &state.settings) {
+    if let Some((name, value)) = views::extra_header(exception, &state.settings) {
         response.headers_mut().insert(name, value);
     }
     response

@@ -92,7 +92,7 @@ struct Route<'a> {
 
 fn routes(settings: &Settings) -> Vec<Route<'_>> {
     let mut routes = Vec::new();
-    let keyword = Authentication::Token.authenticate_header(settings);
+    let keyword = keyword(settings);
     // Further paths of the login are for clients that know them.
     routes.extend(settings.login_path.first().map(|path| Route {
         declared: "/api-token-auth",
@@ -137,7 +137,7 @@ pub fn schema(settings: &Settings) -> Result<Schema, serde_json::Error> {
     let declared: Value = serde_json::from_str(&service(Schema::default()).spec())?;
     let routes = routes(settings);
     let own = own(settings, &routes, &declared);
-    let spectacular = spectacular::get_schema(&routes, &own);
+    let spectacular = spectacular::get_schema(&routes, &security(settings), &own);
     Ok(Schema { own, spectacular })
 }
 
@@ -154,7 +154,8 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
     for route in routes {
         let operations = declared.get("paths").and_then(|paths| paths.get(route.declared));
         let operations = members(operations).map(|(method, operation)| {
-            (method.clone(), self::operation(route, method, operation, &names, &schemas))
+            let operation = self::operation(route, settings, method, operation, &names, &schemas);
+            (method.clone(), operation)
         });
         paths.insert(route.path.to_owned(), Value::Object(operations.collect()));
         for tag in names.tags(route.path) {
@@ -162,7 +163,9 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
         }
         schemas.extend(error_schemas(&route.view));
     }
-    link_login_to_secret(routes, &names, &mut paths);
+    if settings.default_authentication_classes.contains(&Authentication::Token) {
+        link_login_to_secret(routes, &names, &mut paths);
+    }
     if settings.forward_auth {
         let path = &settings.forward_auth_path;
         paths.insert(path.clone(), forward_auth::path_item(settings, &names));
@@ -170,9 +173,8 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
             tags.push(json!({ "name": tag, "description": "Questions of a proxy in front." }));
         }
     }
-    let keyword = Authentication::Token.authenticate_header(settings);
-    let security = declared.pointer("/components/securitySchemes").cloned().unwrap_or_default();
-    let security = with_keyword(security, keyword);
+    let keyword = keyword(settings);
+    let schemes = security_schemes(settings, declared, keyword);
     json!({
         "openapi": "3.0.3",
         "info": {
@@ -184,25 +186,58 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
         "servers": [{ "url": "/" }],
         "tags": tags,
         "paths": paths,
-        "components": { "schemas": schemas, "securitySchemes": security },
+        "components": { "schemas": schemas, "securitySchemes": schemes },
     })
 }
 
-/// How drf-spectacular describes the schemes of a site with that keyword.
-fn with_keyword(mut security: Value, keyword: &str) -> Value {
-    if let Some(scheme) = security.get_mut("tokenAuth") {
-        if keyword == "Bearer" {
-            *scheme = json!({ "type": "http", "scheme": "bearer" });
-        } else if let Some(Value::String(text)) = scheme.get_mut("description") {
-            *text = text.replace("\"Token\"", &format!("\"{keyword}\""));
-        }
+/// What stands before a token.
+fn keyword(settings: &Settings) -> &str {
+    settings.token_keywords.first().map_or("Token", String::as_str)
+}
+
+/// What drf-spectacular calls the scheme of a class.
+fn scheme_name(class: Authentication) -> &'static str {
+    match class {
+        Authentication::Token => "tokenAuth",
+        Authentication::Basic => "basicAuth",
     }
-    security
+}
+
+/// `security` of an operation: each class of the site is a way of its own.
+fn security(settings: &Settings) -> Value {
+    let classes = settings.default_authentication_classes.iter();
+    classes.map(|class| json!({ scheme_name(*class): [] })).collect()
+}
+
+/// How drf-spectacular describes the schemes of the site, in the order of their names.
+fn security_schemes(settings: &Settings, declared: &Value, keyword: &str) -> Map<String, Value> {
+    let token = declared.pointer("/components/securitySchemes/tokenAuth");
+    let scheme = |class: &Authentication| {
+        let scheme = match class {
+            Authentication::Basic => json!({ "type": "http", "scheme": "basic" }),
+            Authentication::Token if keyword == "Bearer" => {
+                json!({ "type": "http", "scheme": "bearer" })
+            }
+            Authentication::Token => {
+                let mut scheme = token.cloned().unwrap_or_default();
+                if let Some(Value::String(text)) = scheme.get_mut("description") {
+                    *text = text.replace("\"Token\"", &format!("\"{keyword}\""));
+                }
+                scheme
+            }
+        };
+        (scheme_name(*class).to_owned(), scheme)
+    };
+    let mut schemes: Map<String, Value> =
+        settings.default_authentication_classes.iter().map(scheme).collect();
+    schemes.sort_keys();
+    schemes
 }
 
 /// A declared operation with what its view and its path say.
 fn operation(
     route: &Route<'_>,
+    settings: &Settings,
     method: &str,
     declared: &Value,
     names: &Names<'_>,
@@ -219,9 +254,10 @@ fn operation(
     if let Some(body) = declared.get("requestBody") {
         put("requestBody", request_body(body, schemas));
     }
-    put("security", declared.get("security").cloned().unwrap_or_else(|| json!([])));
+    let wants_user = !route.view.permissions.is_empty();
+    put("security", if wants_user { security(settings) } else { json!([]) });
     let mut responses = Map::from_iter([("200".to_owned(), success(route, declared, schemas))]);
-    responses.extend(error_responses(&route.view, route.keyword, method, (route.failures)()));
+    responses.extend(error_responses(&route.view, settings, method, (route.failures)()));
     put("responses", Value::Object(responses));
     Value::Object(operation)
 }

@@ -3,7 +3,6 @@
 use poem_openapi::types::Example;
 use poem_openapi::{Object, OpenApi};
 
-use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::parsers::Parser;
 use crate::rest_framework::permissions::Permission;
@@ -23,7 +22,6 @@ impl APIView for Secret {
         description: "",
         renderers: &[Renderer::Json, Renderer::BrowsableApi],
         parsers: &[Parser::Json, Parser::Form, Parser::MultiPart],
-        authentication: &[Authentication::Token],
         permissions: &[Permission::IsAuthenticated],
         serializer: None,
         head: false,

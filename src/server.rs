@@ -132,11 +132,8 @@ where
             },
         }
     }
-    // Who has connected by now is served, if there is room; from then on nobody can connect.
-    for client in listener.close() {
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
-        threads.give(client, Some(permit));
-    }
+    // From here on nobody can connect.
+    drop(listener);
     Ok(threads.drain().await)
 }
 

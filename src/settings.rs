@@ -16,8 +16,8 @@ mod values;
 use crate::versions::Versions;
 
 pub use values::{
-    Bind, DatabaseUrl, DjangoVersion, DrfVersion, KeyType, Messages, Networks, PythonVersion,
-    Refusals, SettingValue, TableName,
+    Authentication, Bind, DatabaseUrl, DjangoVersion, DrfVersion, KeyType, Messages, Networks,
+    PythonVersion, Refusals, SettingValue, TableName,
 };
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
@@ -156,6 +156,8 @@ settings! {
     LOGIN_PATH login_path: Vec<String> = "/api-token-auth/";
     /// The path of the protected view; `None`: it is not served.
     SECRET_PATH secret_path: Option<String> = "/secret/";
+    /// DRF's classes that say who sends a request, in their order, by their Python paths: `rest_framework.authentication.TokenAuthentication` and `….BasicAuthentication`. The first one challenges.
+    DEFAULT_AUTHENTICATION_CLASSES default_authentication_classes: Vec<Authentication> = "rest_framework.authentication.TokenAuthentication";
     /// The keywords of the `Authorization` header before a token, in any case; the first one is in `WWW-Authenticate`.
     TOKEN_KEYWORDS token_keywords: Vec<String> = "Token";
     /// The path of the OpenAPI document; `None`: neither it nor its pages are served.

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use super::names::Names;
 use super::responses::{self, Failure};
 use crate::forward_auth::{VIEW, required};
-use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::settings::Settings;
 
@@ -34,7 +33,7 @@ pub(super) fn path_item(settings: &Settings, names: &Names<'_>) -> Value {
             "description": "Lets only such users pass.",
             "schema": { "type": "string", "enum": ["staff"] },
         }],
-        "security": [{ "tokenAuth": [] }],
+        "security": super::security(settings),
         "responses": responses,
     } })
 }
@@ -43,14 +42,13 @@ fn refusals(settings: &Settings) -> Map<String, Value> {
     let unknown = required(Some("require=unknown")).err();
     let unknown = unknown.map(|error| Failure::new("require", "A word that is not known.", error));
     let denied = APIException::PermissionDenied;
-    let failures = responses::before_permissions(&VIEW)
+    let failures = responses::before_permissions(&VIEW, settings)
         .chain(unknown)
         .chain([Failure::new("denied", "The user is none of those.", denied)])
         .chain([responses::unavailable()]);
     let nginx = settings.forward_auth_nginx;
     let told = |status| if nginx && !NGINX.contains(&status) { 403 } else { status };
-    let scheme = Authentication::Token.authenticate_header(settings);
-    let mut found = responses::by_status(&VIEW, scheme, failures, told);
+    let mut found = responses::by_status(&VIEW, settings, failures, told);
     for (status, description) in [
         ("400", "A word of `?require=` is not known."),
         ("403", "The token's user may not pass, or the question cannot be answered now."),

@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 
 use crate::django::defaults;
 use crate::django::utils::translation::Translation;
-use crate::rest_framework::authentication::Authentication;
+use crate::rest_framework::authentication::{Authentication, get_authenticate_header, status_code};
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::parsers::Data;
 use crate::rest_framework::renderers::Renderer;
 use crate::rest_framework::view::View;
+use crate::settings::Settings;
 
 /// An error that a view can answer, as an example.
 pub(super) struct Failure {
@@ -30,27 +31,29 @@ impl Failure {
 }
 
 /// The responses of an operation that are errors, by status. `own` are those of its handler.
-/// `scheme` is what a 401 asks for.
 pub(super) fn error_responses(
     view: &View,
-    scheme: &str,
+    settings: &Settings,
     method: &str,
     own: Vec<Failure>,
 ) -> Map<String, Value> {
-    by_status(view, scheme, failures(view, method).into_iter().chain(own), |status| status)
+    let failures = failures(view, settings, method).into_iter().chain(own);
+    by_status(view, settings, failures, |status| status)
 }
 
 /// Failures by the status with which each is answered: its own, as `told` changes it.
 pub(super) fn by_status(
     view: &View,
-    scheme: &str,
+    settings: &Settings,
     failures: impl Iterator<Item = Failure>,
     told: impl Fn(u16) -> u16,
 ) -> Map<String, Value> {
     let mut by_status: BTreeMap<u16, Vec<Failure>> = BTreeMap::new();
     for failure in failures {
-        by_status.entry(told(failure.exception.status_code())).or_default().push(failure);
+        let status = status_code(&failure.exception, settings);
+        by_status.entry(told(status)).or_default().push(failure);
     }
+    let scheme = get_authenticate_header(settings).unwrap_or_default();
     let response = |(status, failures): (u16, Vec<Failure>)| {
         (status.to_string(), response(view, scheme, status, &failures))
     };
@@ -58,10 +61,14 @@ pub(super) fn by_status(
 }
 
 /// What authentication and permissions refuse.
-pub(super) fn before_permissions(view: &View) -> impl Iterator<Item = Failure> {
+pub(super) fn before_permissions(
+    view: &View,
+    settings: &Settings,
+) -> impl Iterator<Item = Failure> {
     let anonymous = (!view.permissions.is_empty())
         .then(|| Failure::new("anonymous", "No token was sent.", APIException::NotAuthenticated));
-    view.authentication.iter().flat_map(|class| refusals(*class)).chain(anonymous)
+    let classes = settings.default_authentication_classes.iter();
+    classes.flat_map(|class| refusals(*class)).chain(anonymous)
 }
 
 /// What the database or the hashing queue refuses.
@@ -72,7 +79,7 @@ pub(super) fn unavailable() -> Failure {
 }
 
 /// What can go wrong before a handler and in its parsers, in the order of `dispatch`.
-fn failures(view: &View, method: &str) -> Vec<Failure> {
+fn failures(view: &View, settings: &Settings, method: &str) -> Vec<Failure> {
     let mut found = vec![
         Failure::new(
             "suspicious",
@@ -86,7 +93,7 @@ fn failures(view: &View, method: &str) -> Vec<Failure> {
             APIException::NotAcceptable,
         ),
     ];
-    found.extend(before_permissions(view));
+    found.extend(before_permissions(view, settings));
     let other = if method == "get" { "PUT" } else { "GET" };
     found.push(Failure::new(
         "method",

@@ -8,7 +8,6 @@ use url::form_urlencoded;
 
 use super::Dialect;
 use crate::django::http::request::root_uri;
-use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::parsers::Parser;
 use crate::rest_framework::renderers::Renderer;
@@ -36,7 +35,6 @@ impl APIView for Schema {
             Renderer::OpenApiJson2,
         ],
         parsers: &[Parser::Json, Parser::Form, Parser::MultiPart],
-        authentication: &[Authentication::Token],
         permissions: &[],
         serializer: None,
         head: true,

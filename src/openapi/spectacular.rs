@@ -7,7 +7,7 @@ use super::{Route, members};
 use crate::rest_framework::serializers::Serializer;
 
 /// The document with spectacular's own settings, made from the routes and from ours.
-pub(super) fn get_schema(routes: &[Route<'_>], ours: &Value) -> Value {
+pub(super) fn get_schema(routes: &[Route<'_>], security: &Value, ours: &Value) -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
     for route in routes.iter().filter(|route| route.in_spectacular) {
@@ -15,25 +15,25 @@ pub(super) fn get_schema(routes: &[Route<'_>], ours: &Value) -> Value {
         let operations = members(declared).map(|(method, operation)| {
             let (name, schema) = component(route, operation, ours);
             schemas.insert(name.clone(), schema);
-            (method.clone(), self::operation(route, operation, &name))
+            (method.clone(), self::operation(route, security, operation, &name))
         });
         let operations: Map<String, Value> = operations.collect();
         paths.insert(route.path.to_owned(), Value::Object(operations));
     }
     schemas.sort_keys();
-    let security = members(ours.pointer("/components/securitySchemes"));
-    let security: Map<String, Value> =
-        security.map(|(name, scheme)| (name.clone(), security_scheme(scheme))).collect();
+    let schemes = members(ours.pointer("/components/securitySchemes"));
+    let schemes: Map<String, Value> =
+        schemes.map(|(name, scheme)| (name.clone(), security_scheme(scheme))).collect();
     json!({
         "openapi": "3.0.3",
         "info": { "title": "", "version": "0.0.0" },
         "paths": paths,
-        "components": { "schemas": schemas, "securitySchemes": security },
+        "components": { "schemas": schemas, "securitySchemes": schemes },
     })
 }
 
 /// `AutoSchema.get_operation`.
-fn operation(route: &Route<'_>, ours: &Value, component: &str) -> Value {
+fn operation(route: &Route<'_>, security: &Value, ours: &Value, component: &str) -> Value {
     let reference = json!({ "$ref": format!("#/components/schemas/{component}") });
     let mut operation = Map::new();
     for key in ["operationId", "tags"] {
@@ -47,7 +47,7 @@ fn operation(route: &Route<'_>, ours: &Value, component: &str) -> Value {
         let body = json!({ "content": content, "required": true });
         operation.insert("requestBody".to_owned(), body);
     }
-    operation.insert("security".to_owned(), json!([{ "tokenAuth": [] }]));
+    operation.insert("security".to_owned(), security.clone());
     let content = json!({ "application/json": { "schema": reference } });
     let responses = json!({ "200": { "content": content, "description": "" } });
     operation.insert("responses".to_owned(), responses);
@@ -56,8 +56,9 @@ fn operation(route: &Route<'_>, ours: &Value, component: &str) -> Value {
 
 /// Ours, with its members in spectacular's order.
 fn security_scheme(ours: &Value) -> Value {
-    let member = |key: &str| (key.to_owned(), ours.get(key).cloned().unwrap_or_default());
-    Value::Object(["type", "in", "name", "description"].map(member).into_iter().collect())
+    let keys = ["type", "scheme", "in", "name", "description"].into_iter();
+    let found = keys.filter_map(|key| Some((key.to_owned(), ours.get(key)?.clone())));
+    Value::Object(found.collect())
 }
 
 /// The one component of an operation: its serializer, or what the handler answers.

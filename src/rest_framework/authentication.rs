@@ -2,38 +2,46 @@
 
 use std::borrow::Cow;
 
+use poem::Request;
 use poem::http::{HeaderMap, HeaderValue, header};
+use zeroize::Zeroizing;
 
 use super::exceptions::APIException;
 use super::messages::{
-    INACTIVE, INVALID_CHARACTERS, Message, NO_CREDENTIALS, NO_SUCH_TOKEN, SPACES,
+    BASIC_NO_BASE64, BASIC_NO_CREDENTIALS, BASIC_SPACES, INACTIVE, INVALID_CHARACTERS, Message,
+    NO_CREDENTIALS, NO_SUCH_LOGIN, NO_SUCH_TOKEN, SPACES,
 };
+use super::request::RequestClient;
+use crate::django::auth::backends::{self, Refused};
 use crate::django::auth::models::User;
+use crate::django::http::multipartparser::base64::b64decode_lenient;
+use crate::django::utils::text::is_bytes_space;
+use crate::memory::TypedText;
 use crate::settings::Settings;
 use crate::state::State;
 
-/// An authentication class of a view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authentication {
-    /// `TokenAuthentication`.
-    Token,
-}
+pub use crate::settings::Authentication;
 
 impl Authentication {
     /// `authenticate`: `Ok(None)` where the request does not try to authenticate this way.
-    pub async fn authenticate(
+    async fn authenticate(
         self,
-        headers: &HeaderMap,
+        request: &Request,
         state: &State,
     ) -> Result<Option<User>, APIException> {
+        let header = get_authorization_header(request.headers());
         match self {
-            Self::Token => {
-                match token_of(&get_authorization_header(headers), &state.settings.token_keywords)?
-                {
-                    Some(key) => authenticate_credentials(state, key).await.map(Some),
-                    None => Ok(None),
+            Self::Token => match token_of(&header, &state.settings.token_keywords)? {
+                Some(key) => authenticate_credentials(state, key).await.map(Some),
+                None => Ok(None),
+            },
+            Self::Basic => match credentials_of(&header)? {
+                // Boxed: it is large, and sites with tokens alone never have it.
+                Some(credentials) => {
+                    Box::pin(authenticate_password(request, state, credentials)).await.map(Some)
                 }
-            }
+                None => Ok(None),
+            },
         }
     }
 
@@ -42,6 +50,7 @@ impl Authentication {
     pub fn authenticate_header(self, settings: &Settings) -> &str {
         match self {
             Self::Token => settings.token_keywords.first().map_or("Token", String::as_str),
+            Self::Basic => "Basic realm=\"api\"",
         }
     }
 
@@ -56,22 +65,41 @@ impl Authentication {
                 ("token_spaces", "A token with spaces in it.", SPACES),
                 ("token_characters", "A token that is not UTF-8.", INVALID_CHARACTERS),
             ],
+            Self::Basic => &[
+                ("basic_refused", "No such active user, or a wrong password.", NO_SUCH_LOGIN),
+                ("basic_empty", "`Basic` and nothing more.", BASIC_NO_CREDENTIALS),
+                ("basic_spaces", "Credentials with spaces in them.", BASIC_SPACES),
+                ("basic_base64", "No base64, or no colon in it.", BASIC_NO_BASE64),
+            ],
         }
     }
 }
 
-/// `Request._authenticate`: the first class that knows the client decides.
-pub async fn authenticate(
-    classes: &[Authentication],
-    headers: &HeaderMap,
-    state: &State,
-) -> Result<Option<User>, APIException> {
-    for class in classes {
-        if let Some(user) = class.authenticate(headers, state).await? {
+/// `Request._authenticate`: the first class of the site that knows the client decides.
+pub async fn authenticate(request: &Request, state: &State) -> Result<Option<User>, APIException> {
+    for class in &state.settings.default_authentication_classes {
+        if let Some(user) = class.authenticate(request, state).await? {
             return Ok(Some(user));
         }
     }
     Ok(None)
+}
+
+/// `APIView.get_authenticate_header`: the challenge of the site's first class.
+#[must_use]
+pub fn get_authenticate_header(settings: &Settings) -> Option<&str> {
+    let class = settings.default_authentication_classes.first()?;
+    Some(class.authenticate_header(settings))
+}
+
+/// The status of an answer to `exception`: `APIView.handle_exception` makes a 403 of a 401 where the
+/// site's first class has no challenge.
+#[must_use]
+pub fn status_code(exception: &APIException, settings: &Settings) -> u16 {
+    match exception.status_code() {
+        401 if get_authenticate_header(settings).is_none() => 403,
+        status => status,
+    }
 }
 
 /// `get_authorization_header`. WSGI joins repeated headers with a comma.
@@ -89,8 +117,7 @@ pub fn token_of<'a>(
     keywords: &[String],
 ) -> Result<Option<&'a str>, APIException> {
     let fail = |text| Err(APIException::AuthenticationFailed(text));
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let mut parts = header.split(is_space).filter(|part| !part.is_empty());
+    let mut parts = words(header);
     match parts.next() {
         Some(scheme) if keywords.iter().any(|one| scheme.eq_ignore_ascii_case(one.as_bytes())) => {}
         _ => return Ok(None),
@@ -99,6 +126,61 @@ pub fn token_of<'a>(
         (None, _) => fail(NO_CREDENTIALS),
         (Some(_), Some(_)) => fail(SPACES),
         (Some(key), None) => str::from_utf8(key).map(Some).or_else(|_| fail(INVALID_CHARACTERS)),
+    }
+}
+
+/// `bytes.split()`
+fn words(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    header.split(|byte| is_bytes_space(*byte)).filter(|word| !word.is_empty())
+}
+
+/// `BasicAuthentication.authenticate`: the name and the password of a `Basic …` header, `None` for
+/// other schemes.
+fn credentials_of(header: &[u8]) -> Result<Option<(TypedText, TypedText)>, APIException> {
+    let fail = |text| Err(APIException::AuthenticationFailed(text));
+    let mut parts = words(header);
+    if !parts.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic")) {
+        return Ok(None);
+    }
+    let encoded = match (parts.next(), parts.next()) {
+        (None, _) => return fail(BASIC_NO_CREDENTIALS),
+        (Some(_), Some(_)) => return fail(BASIC_SPACES),
+        (Some(encoded), None) => encoded,
+    };
+    let Some(decoded) = b64decode_lenient(encoded) else { return fail(BASIC_NO_BASE64) };
+    // With room for all of it, so that it does not move and leave a copy.
+    let mut text = Zeroizing::new(String::with_capacity(2 * decoded.len()));
+    match str::from_utf8(&decoded) {
+        Ok(utf_8) => text.push_str(utf_8),
+        Err(_) => text.extend(decoded.iter().copied().map(char::from)),
+    }
+    match text.split_once(':') {
+        Some((name, password)) => Ok(Some((name.into(), password.into()))),
+        None => fail(BASIC_NO_BASE64),
+    }
+}
+
+/// `BasicAuthentication.authenticate_credentials`. `ModelBackend` lets no inactive user in, so that
+/// "User inactive or deleted." is never said here.
+async fn authenticate_password(
+    request: &Request,
+    state: &State,
+    (username, password): (TypedText, TypedText),
+) -> Result<User, APIException> {
+    let State { database, users, hashing_pool, .. } = state;
+    let client = RequestClient::new(request, &state.settings);
+    let password = password.into();
+    let verified =
+        backends::authenticate(database, users, hashing_pool, &username, &password).await;
+    match verified.map_err(APIException::unavailable)? {
+        Ok(credentials) => {
+            client.audit(state, Some(&credentials.user.pk), "succeeded");
+            Ok(credentials.user)
+        }
+        Err(Refused { user, reason }) => {
+            client.audit(state, user.as_deref(), reason);
+            Err(APIException::AuthenticationFailed(NO_SUCH_LOGIN))
+        }
     }
 }
 
@@ -156,6 +238,40 @@ mod tests {
         assert_eq!(detail(b"Token a b"), SPACES);
         for key in [&b"\xe9"[..], b"\xff", b"\xed\xa0\x80", b"\xc0\xaf"] {
             assert_eq!(detail(&[b"Token ", key].concat()), INVALID_CHARACTERS);
+        }
+    }
+
+    #[test]
+    fn basic_credentials_are_utf_8_or_latin_1_up_to_the_first_colon() {
+        for (encoded, name, password) in [
+            ("YTpiOmM=", "a", "b:c"),
+            ("Og==", "", ""),
+            ("w7w6w7w=", "ü", "ü"),
+            ("/Dr8", "ü", "ü"),
+            ("Y-T!pi", "a", "b"),
+        ] {
+            let header = format!(" bASIC\t{encoded} ");
+            let (found, typed) = credentials_of(header.as_bytes()).unwrap().unwrap();
+            assert_eq!((&*found, &*typed), (name, password), "{encoded}");
+        }
+        for header in ["", "Basics YTpi", "Token x"] {
+            assert!(credentials_of(header.as_bytes()).unwrap().is_none(), "{header}");
+        }
+    }
+
+    #[test]
+    fn malformed_basic_credentials_are_401_with_their_reason() {
+        for (header, text) in [
+            ("Basic", BASIC_NO_CREDENTIALS),
+            ("basic a b", BASIC_SPACES),
+            ("Basic YTp", BASIC_NO_BASE64),
+            ("Basic YWI=", BASIC_NO_BASE64),
+        ] {
+            let found = credentials_of(header.as_bytes());
+            assert!(
+                matches!(found, Err(APIException::AuthenticationFailed(told)) if told == text),
+                "{header}"
+            );
         }
     }
 

@@ -33,6 +33,10 @@ messages! {
     INVALID_CHARACTERS = "Invalid token header. Token string should not contain invalid characters.";
     NO_SUCH_TOKEN = "Invalid token.";
     INACTIVE = "User inactive or deleted.";
+    BASIC_NO_CREDENTIALS = "Invalid basic header. No credentials provided.";
+    BASIC_SPACES = "Invalid basic header. Credentials string should not contain spaces.";
+    BASIC_NO_BASE64 = "Invalid basic header. Credentials not correctly base64 encoded.";
+    NO_SUCH_LOGIN = "Invalid username/password.";
     REFUSED = "Unable to log in with provided credentials.";
     NO_MAPPING = "Invalid data. Expected a dictionary, but got {datatype}.";
     REQUIRED = "This field is required.";

@@ -20,6 +20,7 @@ use crate::django::auth::models::User;
 use crate::django::utils::http::text_of_header;
 use crate::memory::{self, Memory};
 use crate::proxies::{self, RequestId};
+use crate::settings::Settings;
 use crate::state::State;
 
 /// `request.data`, parsed when the handler is about to run; `T` is its documented shape.
@@ -237,12 +238,28 @@ pub struct RequestClient {
     pub request_id: Option<String>,
 }
 
-impl<'a> poem::FromRequest<'a> for RequestClient {
-    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
-        let trusted = &state_of(request)?.settings.trusted_proxies;
+impl RequestClient {
+    /// Of this request.
+    #[must_use]
+    pub fn new(request: &Request, settings: &Settings) -> Self {
+        let trusted = &settings.trusted_proxies;
         let address = proxies::client(request.remote_addr(), request.headers(), trusted);
         let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-        Ok(Self { address, request_id })
+        Self { address, request_id }
+    }
+
+    /// One line for each password that was judged, and its count.
+    pub fn audit(&self, state: &State, user_id: Option<&str>, result: &'static str) {
+        state.metrics.login(result);
+        let address = self.address.map(|address| address.to_string());
+        let request_id = self.request_id.as_deref();
+        tracing::info!(target: "drf_authtoken::audit", user_id, result, address, request_id, "login");
+    }
+}
+
+impl<'a> poem::FromRequest<'a> for RequestClient {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        Ok(Self::new(request, &state_of(request)?.settings))
     }
 }
 

@@ -3,14 +3,13 @@
 use poem_openapi::OpenApi;
 use serde_json::Value;
 
-use super::authentication::Authentication;
 use super::exceptions::APIException;
 use super::parsers::Parser;
 use super::permissions::Permission;
 use super::renderers::Renderer;
 use super::serializers::Serializer;
 
-/// The class attributes of a view. OPTIONS, `Allow`, `Vary`, negotiation and the OpenAPI
+/// The class attributes of a view, but for `authentication_classes`: all have the site's default. OPTIONS, `Allow`, `Vary`, negotiation and the OpenAPI
 /// document all read them here.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
@@ -22,8 +21,6 @@ pub struct View {
     pub renderers: &'static [Renderer],
     /// `parser_classes`.
     pub parsers: &'static [Parser],
-    /// `authentication_classes`; the first one challenges.
-    pub authentication: &'static [Authentication],
     /// `permission_classes`.
     pub permissions: &'static [Permission],
     /// `serializer_class`.

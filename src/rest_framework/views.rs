@@ -10,7 +10,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::types::{ToJSON, Type};
 use serde_json::Value;
 
-use super::authentication;
+use super::authentication::{self, Authentication};
 use super::exceptions::APIException;
 use super::metadata;
 use super::negotiation::{self, Accepted};
@@ -84,6 +84,12 @@ impl poem::error::ResponseError for APIException {
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
+}
+
+/// The status with which a site answers an exception.
+pub(crate) fn status(exception: &APIException, settings: &Settings) -> StatusCode {
+    let status = authentication::status_code(exception, settings);
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// `as_view()`: a view bound to its handlers and to the state.
@@ -163,8 +169,6 @@ impl<H: Endpoint> ViewEndpoint<H> {
     fn page(&self, request: &Request) -> Page {
         let settings = &self.state.settings;
         let local = request.local_addr().as_socket_addr().copied();
-        let class = self.view.authentication.first();
-        let keyword = class.map(|class| class.authenticate_header(settings));
         let docs = [
             ("Swagger UI: try it out in the browser", &settings.swagger_ui_path),
             ("ReDoc: read about it", &settings.redoc_path),
@@ -177,7 +181,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             uri: request.uri().clone(),
             headers: request.headers().clone(),
             root: root_uri(request.headers(), local, settings),
-            keyword: keyword.unwrap_or_default().to_owned(),
+            keyword: Authentication::Token.authenticate_header(settings).to_owned(),
             login: settings.login_path.first().cloned().unwrap_or_default(),
             docs: docs.filter_map(|(name, path)| Some((name, path.clone()?))).collect(),
         }
@@ -216,7 +220,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
 
     /// `perform_authentication`.
     async fn authenticate(&self, request: &Request) -> Result<Option<User>, APIException> {
-        authentication::authenticate(self.view.authentication, request.headers(), &self.state).await
+        authentication::authenticate(request, &self.state).await
     }
 
     /// `getattr(self, request.method.lower(), self.http_method_not_allowed)`.
@@ -263,8 +267,8 @@ impl<H: Endpoint> ViewEndpoint<H> {
                 _ => defaults::bad_request(),
             };
         };
-        let status = poem::error::ResponseError::status(exception);
-        let extra = extra_header(&self.view, exception, &self.state.settings);
+        let status = status(exception, &self.state.settings);
+        let extra = extra_header(exception, &self.state.settings);
         self.finalize_response(status, &data, extra, accepted, page)
     }
 
@@ -345,13 +349,12 @@ pub(crate) fn report(exception: &APIException) {
 
 /// The header that goes with the answer to an exception.
 pub(crate) fn extra_header(
-    view: &View,
     exception: &APIException,
     settings: &Settings,
 ) -> Option<(header::HeaderName, HeaderValue)> {
     match exception {
         APIException::AuthenticationFailed(_) | APIException::NotAuthenticated => {
-            let scheme = view.authentication.first()?.authenticate_header(settings);
+            let scheme = authentication::get_authenticate_header(settings)?;
             Some((header::WWW_AUTHENTICATE, HeaderValue::from_str(scheme).ok()?))
         }
         APIException::ServiceUnavailable(_) => {

@@ -201,6 +201,42 @@ impl SettingValue for KeyType {
     }
 }
 
+/// A class of `rest_framework.authentication`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// `TokenAuthentication`
+    Token,
+    /// `BasicAuthentication`
+    Basic,
+}
+
+impl Authentication {
+    const ALL: [Self; 2] = [Self::Token, Self::Basic];
+
+    /// Its Python path.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Token => "rest_framework.authentication.TokenAuthentication",
+            Self::Basic => "rest_framework.authentication.BasicAuthentication",
+        }
+    }
+}
+
+/// One or more of them.
+impl SettingValue for Vec<Authentication> {
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let known = Authentication::ALL.map(Authentication::path).join(", ");
+        let class = |path: &String| Authentication::ALL.into_iter().find(|one| one.path() == path);
+        let classes: Option<Self> = Vec::<String>::parse(raw)?.iter().map(class).collect();
+        classes.filter(|classes| !classes.is_empty()).ok_or_else(|| format!("name some of {known}"))
+    }
+
+    fn print(&self) -> String {
+        self.iter().map(|class| class.path()).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// Translations by language, then by the English text.
 #[derive(Debug, Clone, Default)]
 pub struct Messages(pub BTreeMap<String, BTreeMap<String, String>>);

@@ -1,6 +1,6 @@
-"""Other keywords than `Token`. They stand alone: DRF imports them while it imports its views."""
+"""Classes of a site's own. They stand alone: DRF imports them while it imports its views."""
 
-from rest_framework.authentication import TokenAuthentication
+from rest_framework.authentication import BasicAuthentication, TokenAuthentication
 
 
 class BearerAuthentication(TokenAuthentication):
@@ -9,3 +9,11 @@ class BearerAuthentication(TokenAuthentication):
 
 class TwoWords(TokenAuthentication):
     keyword = "My Token"
+
+
+class BasicTokens(TokenAuthentication):
+    keyword = "Basic"
+
+
+class Realm(BasicAuthentication):
+    www_authenticate_realm = "site"

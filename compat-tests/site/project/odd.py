@@ -7,7 +7,12 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.signals import user_login_failed
 from django.urls import include, path, re_path
 from django.views.decorators.cache import never_cache
-from rest_framework.authentication import BaseAuthentication, SessionAuthentication, TokenAuthentication
+from rest_framework.authentication import (
+    BaseAuthentication,
+    BasicAuthentication,
+    SessionAuthentication,
+    TokenAuthentication,
+)
 from rest_framework.authtoken.views import ObtainAuthToken, obtain_auth_token
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
@@ -15,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from project.authentication import BearerAuthentication
+from project.views import secret
 
 
 class EmailBackend(ModelBackend):
@@ -105,6 +111,10 @@ class Session(ObtainAuthToken):
     authentication_classes = [TokenAuthentication, SessionAuthentication]
 
 
+class Passwords(ObtainAuthToken):
+    authentication_classes = [BasicAuthentication, TokenAuthentication]
+
+
 class Nobody(ObtainAuthToken):
     authentication_classes = [NobodyAuthentication]
 
@@ -154,6 +164,8 @@ if odd in ("prefixed", "code", "default without prefix"):
     others = [login] if odd == "prefixed" else [path("a/", told)]
     urlpatterns = i18n_patterns(*others, prefix_default_language=odd != "default without prefix")
     urlpatterns += [] if odd == "prefixed" else [NAMED.get(odd, login)]
+if odd == "Passwords":
+    urlpatterns.append(path("secret/", secret))
 if odd == "handler400":
     handler400 = bad_request
 if odd == "signal":

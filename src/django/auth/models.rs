@@ -141,7 +141,8 @@ impl UserModel {
         database: &Database,
         username: &str,
     ) -> Result<Option<Credentials>, DatabaseError> {
-        if username.len() > LONGEST_USERNAME {
+        // PostgreSQL has no text with a NUL; of a login its validator has said so before.
+        if username.len() > LONGEST_USERNAME || username.contains('\0') {
             return Ok(None);
         }
         let row = database.query_one(&self.by_username, [username.into()]).await?;

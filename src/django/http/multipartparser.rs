@@ -3,7 +3,7 @@
 //! Django reads in chunks, and what it makes of a broken body depends on where a chunk ends: a part
 //! that it skips is left half read, and its rest is taken for a part again. So the chunks are kept.
 
-mod base64;
+pub(crate) mod base64;
 mod error;
 mod headers;
 mod stream;

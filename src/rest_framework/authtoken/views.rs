@@ -8,7 +8,6 @@ use crate::django::auth::backends::{self, Refused};
 use crate::django::auth::hashers::Password;
 use crate::django::auth::models::Credentials;
 use crate::memory::TypedText;
-use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::rest_framework::messages::REFUSED;
 use crate::rest_framework::parsers::Parser;
@@ -32,7 +31,6 @@ impl APIView for ObtainAuthToken {
         description: "",
         renderers: &[Renderer::Json],
         parsers: &[Parser::Form, Parser::MultiPart, Parser::Json],
-        authentication: &[Authentication::Token],
         permissions: &[],
         serializer: Some(&AUTH_TOKEN),
         head: false,
@@ -77,7 +75,7 @@ async fn obtain(
         let credentials = match verified.map_err(APIException::unavailable)? {
             Ok(credentials) => credentials,
             Err(Refused { user, reason }) => {
-                audit(state, client, user.as_deref(), reason);
+                client.audit(state, user.as_deref(), reason);
                 return Err(APIException::non_field_error(REFUSED));
             }
         };
@@ -88,7 +86,7 @@ async fn obtain(
             if token == key {
                 metrics.tokens.inc();
             }
-            audit(state, client, Some(&credentials.user.pk), "succeeded");
+            client.audit(state, Some(&credentials.user.pk), "succeeded");
             return Ok(token);
         }
         // Else the hash would be made in vain again and again.
@@ -99,12 +97,4 @@ async fn obtain(
     }
     let changing = std::io::Error::other("the user's row changed during each attempt to log in");
     Err(APIException::unavailable(changing))
-}
-
-/// One line for each login that was judged, and its count.
-fn audit(state: &State, client: &RequestClient, user_id: Option<&str>, result: &'static str) {
-    state.metrics.login(result);
-    let address = client.address.map(|address| address.to_string());
-    let request_id = client.request_id.as_deref();
-    tracing::info!(target: "drf_authtoken::audit", user_id, result, address, request_id, "login");
 }

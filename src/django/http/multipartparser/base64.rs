@@ -5,6 +5,7 @@ use std::ops::Range;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
 
 use crate::django::utils::text::is_bytes_space;
 use crate::memory::Memory;
@@ -128,6 +129,14 @@ impl Lenient {
     fn is_whole(&self) -> bool {
         self.ended || self.digits == 0
     }
+}
+
+/// `b64decode(data)`; what it was is wiped.
+pub(crate) fn b64decode_lenient(data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut lenient = Lenient::default();
+    let mut decoded = Zeroizing::new(Vec::with_capacity(data.len()));
+    decoded.extend(data.iter().filter_map(|byte| lenient.feed(*byte)));
+    lenient.is_whole().then_some(decoded)
 }
 
 /// Whether the chunks of a file can be decoded, as Django does it: each chunk for itself, without its
