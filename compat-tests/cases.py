@@ -2,11 +2,12 @@
 
 A file holds `why`, `python` (where the rule stands in Django or DRF) and defaults for its cases;
 `[cases.NAME]` overrides them. `head` is the request line and headers, a line each; `body` follows.
-With `user_models` the cases run on the sites with a user model of their own too.
+With `user_models` the cases run on the sites with a user model of their own too, and on the one with DRF's
+defaults.
 In `head` and `body` any other key of the case may be named as `<<key>>`, and these work as well:
 (a line of `head` that expands to nothing is left out)
-`<<token:alice>>` her key, `<<x:FF00>>` raw bytes, `<<repeat:12:ab>>`, `<<base64:ab>>` (in these two `<x:FF>` for
-`<<x:FF>>`), `<<length>>` of the body.
+`<<token:alice>>` her key, `<<session:NAME>>` that of a session, `<<x:FF00>>` raw bytes, `<<repeat:12:ab>>`,
+`<<base64:ab>>` (in these two `<x:FF>` for `<<x:FF>>`), `<<length>>` of the body.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from databases import CREATED, User, UserTable
+from sessions import FALLBACK, Session
 
 FOLDER = Path(__file__).parent / "cases"
 SALT = "abcdefghijklmnopqrstuv"
@@ -27,7 +29,7 @@ SITE_ITERATIONS = 1000
 KNOWN_KEYS = {
     "why", "python", "users", "head", "body", "status", "changes", "site", "pairs", "databases",
     "sites", "half_close", "empty_body", "server_error", "ours", "gap", "python_from",
-    "python_below", "user_models",
+    "python_below", "user_models", "sessions",
 }  # fmt: skip
 
 
@@ -71,6 +73,7 @@ class Case:
     python_from: str = ""
     python_below: str = ""
     user_models: bool = False
+    sessions: tuple[Session, ...] = ()
 
     def expected_of(self, side: str) -> Expectation:
         """Ours differs from Django's only where the case says so."""
@@ -90,6 +93,18 @@ class Case:
         """Whether it is for other user models too, and the table can hold its users, inactive ones too."""
         can_be = "is_active" in table.columns or all(user.active for user in self.users)
         return self.user_models and self.site == "plain" and can_be
+
+    def where_nobody_challenges(self) -> Case:
+        """The same case on a site whose first class has no challenge: each 401 is a 403.
+
+        What we say where Django breaks is not looked at to the letter: it may be another language.
+        """
+        told = {401: 403}
+        ours = self.ours and replace(
+            self.ours, status=told.get(self.ours.status, self.ours.status), body=None
+        )
+        status = told.get(self.expected.status, self.expected.status)
+        return replace(self, expected=replace(self.expected, status=status), ours=ours)
 
     def without_ours(self) -> Case:
         """The same case where a second Django stands in our place."""
@@ -118,6 +133,8 @@ class Text:
             return self._inner(text) * int(count)
         if verb == "base64":
             return base64.b64encode(self._inner(rest))
+        if verb == "session":
+            return rest.ljust(32, "0").encode()
         if verb == "token":
             return self.tokens[rest].encode()
         if verb.startswith("pbkdf2_"):
@@ -157,6 +174,17 @@ def users_of(spec: dict[str, Any], people: dict[str, Any]) -> tuple[User, ...]:
     return tuple(user(name, told, spec) for name, told in wanted.items())
 
 
+def sessions_of(spec: dict[str, Any]) -> tuple[Session, ...]:
+    """`sessions` describes them by name; `fallback` is a key of the site's, any other one is nobody's."""
+    keys = {"fallback": FALLBACK}
+    found = []
+    for name, told in spec.get("sessions", {}).items():
+        told = {key: keys.get(value, value) if key.endswith("_by") else value for key, value in told.items()}
+        told |= {"note": Text(spec).expand(told.get("note", "")).decode()}
+        found.append(Session(name, **told | {"without": tuple(told.get("without", ()))}))
+    return tuple(found)
+
+
 def build(case_id: str, spec: dict[str, Any], people: dict[str, Any]) -> Case:
     """One case from its merged keys."""
     users = users_of(spec, people)
@@ -182,6 +210,7 @@ def build(case_id: str, spec: dict[str, Any], people: dict[str, Any]) -> Case:
         python_from=spec.get("python_from", ""),
         python_below=spec.get("python_below", ""),
         user_models=spec.get("user_models", False),
+        sessions=sessions_of(spec),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import sessions
 import wire
 from cases import Case, Expectation
 from databases import Database, Snapshot, Table, changes
@@ -80,7 +81,7 @@ def excerpt(text: str, start: int) -> str:
 
 def play(service: Service, database: Database, case: Case) -> Outcome:
     """Puts the users there, sends the request, looks at the rows."""
-    database.reset(case.users)
+    database.reset(case.users, case.sessions)
     before = database.snapshot()
     started = datetime.now(UTC)
     response = wire.exchange(service.address, case.request, half_close=case.half_close)
@@ -189,6 +190,9 @@ def row_fields(outcome: Outcome) -> dict[str, str]:
         for column, value in token.items():
             new = key in made and column in ("key", "created")
             fields[f"token of {owner}.{column}"] = f"<new {column}>" if new else repr(value)
+    for key, session in outcome.after.sessions.items():
+        for column, value in session.items():
+            fields[f"session {sessions.name_of(key)}.{column}"] = repr(value)
     return fields
 
 

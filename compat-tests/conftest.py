@@ -51,12 +51,13 @@ def chosen_kinds(config: pytest.Config) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`pair`, `kind` and `case` are the axes of the comparison; `user_site` is one for user models."""
+    """`pair`, `kind` and `case` are the axes of the comparison; `user_site` is one for user models,
+    `common_case` a case that means the same on other sites too."""
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     fixed = {name.strip() for one in named for name in (one.split(",") if isinstance(one, str) else one)}
     names = [
         name
-        for name in ("pair", "kind", "user_site", "case")
+        for name in ("pair", "kind", "user_site", "case", "common_case")
         if name in metafunc.fixturenames and name not in fixed
     ]
     values: dict[str, list[Any]] = {
@@ -64,6 +65,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "kind": chosen_kinds(metafunc.config),
         "user_site": list(services.USER_SITES),
         "case": ALL_CASES,
+        "common_case": [case for case in ALL_CASES if case.user_models and case.site == "plain"],
     }
     if "newest_only" in metafunc.definition.keywords:
         del values["pair"][1:]
@@ -79,6 +81,7 @@ def applies(
     kind: str | None = None,
     user_site: str | None = None,
     case: cases.Case | None = None,
+    common_case: cases.Case | None = None,
 ) -> bool:
     """A case may hold for some pairs, databases or user models only (one model on the oldest pair)."""
     pairs = services.pairs()
@@ -87,14 +90,15 @@ def applies(
     if user_site and case and not case.suits(USER_TABLES[services.SITES[user_site]["AUTH_USER_MODEL"]]):
         return False
     django, python = (pair.django, pair.python_version()) if pair else (None, None)
+    case = case or common_case
     return case is None or case.applies(django, kind, python)
 
 
 def param(axis: dict[str, Any], gaps: bool) -> Any:
     """A known gap is an expected failure with a reason, and fails when it closes."""
-    case = axis.get("case")
+    case = axis.get("case") or axis.get("common_case")
     marks = [pytest.mark.xfail(strict=True, reason=case.gap)] if gaps and case and case.gap else []
-    texts = {"pair": "{.django}", "kind": "{}", "user_site": "{}", "case": "{.id}"}
+    texts = {"pair": "{.django}", "kind": "{}", "user_site": "{}", "case": "{.id}", "common_case": "{.id}"}
     name = "-".join(texts[key].format(value) for key, value in axis.items())
     return pytest.param(*axis.values(), id=name, marks=marks)
 

@@ -1,15 +1,18 @@
-"""The two tables that the comparison looks at: filled before a case, read before and after it."""
+"""The tables that the comparison looks at: filled before a case, read before and after it."""
 
 from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
+
+import sessions
+from sessions import Session
 
 JOINED = "2025-03-04 05:06:07.891011"
 CREATED = "2026-01-02 03:04:05.678901"
@@ -32,10 +35,11 @@ class User:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Every row of both tables, each table by its primary key."""
+    """Every row of each table, by its primary key."""
 
     users: Table
     tokens: Table
+    sessions: Table = field(default_factory=dict)
 
     def name_of(self, user_id: object) -> str:
         """The name of the user with that id, for a reader of a report."""
@@ -46,11 +50,17 @@ class Snapshot:
 def changes(before: Snapshot, after: Snapshot) -> list[str]:
     """What happened between two snapshots: `+ token bob`, `~ password mallory`, `- user carol`."""
     found = []
-    for what, old, new in (("user", before.users, after.users), ("token", before.tokens, after.tokens)):
+    tables = (
+        ("user", before.users, after.users),
+        ("token", before.tokens, after.tokens),
+        ("session", before.sessions, after.sessions),
+    )
+    for what, old, new in tables:
         for key in sorted(old.keys() | new.keys()):
             row = new.get(key) or old[key]
             shot = after if key in new else before
-            name = row["username"] if what == "user" else shot.name_of(row["user_id"])
+            name = sessions.name_of(key) if what == "session" else row.get("username")
+            name = name or shot.name_of(row["user_id"])
             if key not in old:
                 found.append(f"+ {what} {name}")
             elif key not in new:
@@ -109,6 +119,7 @@ USER_TABLES = {
     ),
 }  # fmt: skip
 TOKEN_COLUMNS = "key, created, user_id"
+SESSION_COLUMNS = "session_key, session_data, expire_date"
 
 
 def user_rows(users: Iterable[User], table: UserTable, kind: str) -> list[tuple[Any, ...]]:
@@ -130,24 +141,39 @@ def token_rows(users: Iterable[User], table: UserTable, kind: str) -> list[tuple
     return [(user.token, user.created, key) for key, user in keyed if user.token]
 
 
-def inserts(mark: str, table: UserTable, kind: str) -> tuple[str, str]:
-    """The two INSERT statements in a driver's placeholder style."""
+def session_rows(
+    kept: Iterable[Session], users: Iterable[User], table: UserTable, kind: str
+) -> list[tuple[str, str, str]]:
+    """Rows of django_session; nobody has the key 999."""
+    known = {user.name: (number, user) for number, user in enumerate(users, 1)}
+    rows = []
+    for session in kept:
+        number, user = known.get(session.user, (999, User(session.user, "", "!")))
+        key = str(table.key(number, user.name, "postgres"))
+        rows.append((session.key, session.session_data(key, user.encoded), session.expire_date))
+    return rows
+
+
+def inserts(mark: str, table: UserTable, kind: str) -> tuple[str, str, str]:
+    """The INSERT statements in a driver's placeholder style."""
     columns = ", ".join(table.columns.values())
     marks = ", ".join([mark] * len(table.columns))
     return (
         f"INSERT INTO {table.table(kind)} ({columns}) VALUES ({marks})",
         f"INSERT INTO authtoken_token ({TOKEN_COLUMNS}) VALUES ({', '.join([mark] * 3)})",
+        f"INSERT INTO django_session ({SESSION_COLUMNS}) VALUES ({', '.join([mark] * 3)})",
     )
 
 
-def selects(table: UserTable, kind: str) -> tuple[str, str]:
-    """Both tables, the key of each row first."""
+def selects(table: UserTable, kind: str, has_sessions: bool) -> list[str]:
+    """The tables, the key of each row first."""
     key = table.columns.get("id", table.columns["username"])
     columns = ", ".join(f"{column} AS {name}" for name, column in table.columns.items())
-    return (
+    statements = [
         f"SELECT {key} AS id, {columns} FROM {table.table(kind)}",
         f"SELECT {TOKEN_COLUMNS} FROM authtoken_token",
-    )
+    ]
+    return [*statements, f"SELECT {SESSION_COLUMNS} FROM django_session"] if has_sessions else statements
 
 
 class Database(Protocol):
@@ -157,8 +183,8 @@ class Database(Protocol):
     url: str
     table: UserTable
 
-    def reset(self, users: Iterable[User]) -> None:
-        """Leaves exactly these users and their tokens."""
+    def reset(self, users: Iterable[User], kept: Sequence[Session] = ()) -> None:
+        """Leaves exactly these users, their tokens and these sessions."""
 
     def snapshot(self) -> Snapshot:
         """All rows as they are now."""
@@ -173,20 +199,25 @@ class PostgresDatabase:
     kind = "postgres"
 
     def __init__(self, url: str, table: UserTable) -> None:
-        self.url, self.table = url, table
+        self.url, self.table, self.has_sessions = url, table, False
         self.connection = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
 
-    def reset(self, users: Iterable[User]) -> None:
+    def reset(self, users: Iterable[User], kept: Sequence[Session] = ()) -> None:
         """One transaction, so that no server ever sees half of it."""
         users, table = list(users), self.table
-        rows = user_rows(users, table, self.kind), token_rows(users, table, self.kind)
+        rows: list[list[Any]] = [user_rows(users, table, self.kind), token_rows(users, table, self.kind)]
+        rows.append(session_rows(kept, users, table, self.kind))
+        had_sessions, self.has_sessions = self.has_sessions, bool(kept)
         with self.connection.transaction(), self.connection.cursor() as cursor:
             cursor.execute("DELETE FROM authtoken_token")
+            if had_sessions:
+                cursor.execute("DELETE FROM django_session")
             # What the admin writes down refers to users.
             cursor.execute("DELETE FROM django_admin_log")
             cursor.execute(f"DELETE FROM {table.table(self.kind)}")
             for statement, values in zip(inserts("%s", table, self.kind), rows, strict=True):
-                cursor.executemany(statement, values)
+                if values:
+                    cursor.executemany(statement, values)
             # A user made later (through the admin, say) must not meet an id of ours.
             if table.columns.get("id") == "id":
                 cursor.execute(
@@ -196,7 +227,7 @@ class PostgresDatabase:
     def snapshot(self) -> Snapshot:
         """Values as the driver types them, times in UTC."""
         tables: list[Table] = []
-        for statement in selects(self.table, self.kind):
+        for statement in selects(self.table, self.kind, self.has_sessions):
             cursor = self.connection.execute(statement)
             names = [column.name for column in cursor.description or ()]
             tables.append({str(row[0]): dict(zip(names, row, strict=True)) for row in cursor})
@@ -213,27 +244,32 @@ class SqliteDatabase:
     kind = "sqlite"
 
     def __init__(self, path: Path, table: UserTable) -> None:
-        self.url, self.table = f"sqlite:///{path}", table
+        self.url, self.table, self.has_sessions = f"sqlite:///{path}", table, False
         self.connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         self.connection.execute("PRAGMA synchronous = OFF")
 
-    def reset(self, users: Iterable[User]) -> None:
+    def reset(self, users: Iterable[User], kept: Sequence[Session] = ()) -> None:
         """One transaction, so that no server ever sees half of it."""
         users, table = list(users), self.table
-        rows = user_rows(users, table, self.kind), token_rows(users, table, self.kind)
+        rows: list[list[Any]] = [user_rows(users, table, self.kind), token_rows(users, table, self.kind)]
+        rows.append(session_rows(kept, users, table, self.kind))
+        had_sessions, self.has_sessions = self.has_sessions, bool(kept)
         run = self.connection.execute
         run("BEGIN IMMEDIATE")
         run("DELETE FROM authtoken_token")
+        if had_sessions:
+            run("DELETE FROM django_session")
         run("DELETE FROM django_admin_log")
         run(f"DELETE FROM {table.table(self.kind)}")
         for statement, values in zip(inserts("?", table, self.kind), rows, strict=True):
-            self.connection.executemany(statement, values)
+            if values:
+                self.connection.executemany(statement, values)
         run("COMMIT")
 
     def snapshot(self) -> Snapshot:
         """Values in SQLite's own storage classes: a time is the exact text that was written."""
         tables: list[Table] = []
-        for statement in selects(self.table, self.kind):
+        for statement in selects(self.table, self.kind, self.has_sessions):
             cursor = self.connection.execute(statement)
             names = [column[0] for column in cursor.description]
             tables.append({str(row[0]): dict(zip(names, row, strict=True)) for row in cursor})

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from processes import Process, StartError
+from sessions import FALLBACK
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent
@@ -128,6 +129,29 @@ SITES: dict[str, dict[str, Any]] = {
     },
     "token-basic": QUICK_HASH | authentication("Token", "Basic"),
     "basic-token": QUICK_HASH | authentication("Basic", "Token"),
+    # DRF's defaults and tokens behind them, in German; what a reverse proxy with https adds.
+    "drf-defaults": QUICK_HASH
+    | authentication("Session", "Basic", "Token")
+    | middleware("CommonMiddleware")
+    | {
+        "LANGUAGE_CODE": "de",
+        "SECRET_KEY_FALLBACKS": ["another one", FALLBACK],
+        "SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"],
+        "CSRF_TRUSTED_ORIGINS": ["https://trusted.example.com", "https://*.example.org"],
+    },
+    "token-session": QUICK_HASH
+    | authentication("Token", "Session")
+    | {
+        "ALLOWED_HOSTS": ["testserver", ".example.com"],
+        "SECURE_PROXY_SSL_HEADER": ["HTTP_X_FORWARDED_PROTO", "https"],
+        "SESSION_COOKIE_NAME": "visit",
+        "SESSION_COOKIE_DOMAIN": "example.com",
+        "SESSION_COOKIE_PATH": "/api",
+        "SESSION_COOKIE_SAMESITE": None,
+        "CSRF_COOKIE_NAME": "proof",
+        "CSRF_HEADER_NAME": "HTTP_X_PROOF",
+        "CSRF_COOKIE_DOMAIN": "example.com",
+    },
     "german": QUICK_HASH | {"LANGUAGE_CODE": "de"},
     "japanese": QUICK_HASH | {"LANGUAGE_CODE": "ja"},
     "russian": QUICK_HASH | {"LANGUAGE_CODE": "ru"},

@@ -64,12 +64,25 @@ def test_user_models_of_a_sites_own_answer_as_auth_user_does(
 
 
 @pytest.mark.newest_only
+def test_a_site_with_drfs_defaults_in_german_answers_as_django_does(
+    bench: Bench, pair: Pair, kind: str, common_case: Case, ours: str, allowances: Allowances
+) -> None:
+    case = common_case.where_nobody_challenges()
+    if ours == "django":
+        case = case.without_ours()
+    (first, second), faults = compare(bench.rig(pair, kind, "drf-defaults", ours=ours), case)
+    judge = allowances.unexplained if ours == "binary" else allowances.random_only
+    report(case, faults + [str(one) for one in judge(case.id, differences(first, second))])
+
+
+@pytest.mark.newest_only
 @pytest.mark.last
 def test_django_under_another_hash_seed_differs_in_nothing_but_what_is_random(
     bench: Bench, pair: Pair, case: Case, allowances: Allowances
 ) -> None:
     case = case.without_ours()
-    (first, second), faults = compare(bench.rig(pair, "sqlite", case.site, ours="django"), case)
+    kind = "postgres" if case.databases == ("postgres",) else "sqlite"
+    (first, second), faults = compare(bench.rig(pair, kind, case.site, ours="django"), case)
     report(case, faults + [str(one) for one in allowances.random_only(case.id, differences(first, second))])
 
 

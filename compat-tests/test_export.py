@@ -19,6 +19,8 @@ SQLITE = pytest.mark.parametrize("kind", ["sqlite"])
 ODD = {"ROOT_URLCONF": "project.odd"}
 TOKEN_AUTHENTICATION = "rest_framework.authentication.TokenAuthentication"
 BASIC_AUTHENTICATION = "rest_framework.authentication.BasicAuthentication"
+SESSION_AUTHENTICATION = "rest_framework.authentication.SessionAuthentication"
+COMMON = ["django.middleware.common.CommonMiddleware"]
 
 
 @dataclass
@@ -110,7 +112,58 @@ PATHS = {
         ["project.views.secret.renderer_classes"],
     ),
     "authentication": odd("Short", "project.odd.Short", "project.odd.ShortAuthentication"),
-    "session": odd("Session", "project.odd.Session", "rest_framework.authentication.SessionAuthentication"),
+    "session": odd(
+        "Session",
+        "project.odd.Session",
+        DEFAULT_AUTHENTICATION_CLASSES=[TOKEN_AUTHENTICATION, SESSION_AUTHENTICATION],
+        AUTHENTICATION_BACKENDS=[MODEL_BACKEND],
+        SESSION_COOKIE_NAME="sessionid",
+    ),
+    "sessions in other places": Site(
+        SITES["drf-defaults"]
+        | {
+            "SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies",
+            "SESSION_SAVE_EVERY_REQUEST": True,
+            "SESSION_SERIALIZER": "project.odd.Serializer",
+            "CSRF_USE_SESSIONS": True,
+        },
+        [
+            f"settings.{name}"
+            for name in (
+                "SESSION_ENGINE",
+                "SESSION_SAVE_EVERY_REQUEST",
+                "SESSION_SERIALIZER",
+                "CSRF_USE_SESSIONS",
+            )
+        ],
+    ),
+    "sessions without their middleware": Site(
+        SITES["drf-defaults"] | {"MIDDLEWARE": COMMON}, ["settings.MIDDLEWARE"]
+    ),
+    "sessions behind the language": Site(
+        SITES["drf-defaults"]
+        | {
+            "MIDDLEWARE": sorted(
+                middleware("CommonMiddleware")["MIDDLEWARE"], key=lambda path: "locale" not in path
+            )
+        },
+        ["settings.MIDDLEWARE"],
+    ),
+    "sessions of other backends": Site(
+        SITES["drf-defaults"] | backends(MODEL_BACKEND, "SessionBackend", "PermissionsBackend"),
+        ["project.odd.SessionBackend.get_user"],
+        {"AUTHENTICATION_BACKENDS": [MODEL_BACKEND]},
+    ),
+    "session between two keywords": Site(
+        drf(
+            DEFAULT_AUTHENTICATION_CLASSES=[
+                "project.authentication.BearerAuthentication",
+                SESSION_AUTHENTICATION,
+                TOKEN_AUTHENTICATION,
+            ]
+        ),
+        ["project.views.secret", "rest_framework.authtoken.views.ObtainAuthToken"],
+    ),
     "nobody": odd("Nobody", "project.odd.Nobody", "project.odd.NobodyAuthentication"),
     "no authentication": odd("Open", "project.odd.Open", "project.odd.Open"),
     "description": odd("Described", "project.odd.Described"),

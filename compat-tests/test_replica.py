@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 
@@ -25,6 +25,7 @@ from plain_site import cases_of_a_plain_site, faults_of, plain_rig
 from postgres import Standby
 from schema import execute
 from services import QUICK_HASH, Pair, Service, run_binary, start_binary
+from sessions import Session
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),
@@ -41,9 +42,9 @@ class Replicated(PostgresDatabase):
 
     standby: Standby
 
-    def reset(self, users: object) -> None:
+    def reset(self, users: Iterable[User], kept: Sequence[Session] = ()) -> None:
         """As the primary has it, and replayed."""
-        super().reset(users)  # type: ignore[arg-type]
+        super().reset(users, kept)
         if not self.standby.admin.closed:
             self.standby.catch_up()
 

@@ -6,7 +6,8 @@ In the project's folder, with the project's Python:
     python /path/to/export_settings.py > drf-authtoken.toml
 
 The settings module is DJANGO_SETTINGS_MODULE, or the one that manage.py names. The file goes to standard output,
-remarks to standard error. It holds the database's password: keep it as you keep the project's settings.
+remarks to standard error. It holds the database's password, and where there is SessionAuthentication SECRET_KEY: keep it
+as you keep the project's settings.
 What the site does and the service cannot is a line of REFUSALS, and the service does not start with one.
 """
 
@@ -92,14 +93,34 @@ UNSERVED_DRF = (
     "VIEW_NAME_FUNCTION",
     "VIEW_DESCRIPTION_FUNCTION",
 )
+TOKEN_AUTHENTICATION = "rest_framework.authentication.TokenAuthentication"
+BASIC_AUTHENTICATION = "rest_framework.authentication.BasicAuthentication"
+SESSION_AUTHENTICATION = "rest_framework.authentication.SessionAuthentication"
+AUTHENTICATION = (TOKEN_AUTHENTICATION, BASIC_AUTHENTICATION, SESSION_AUTHENTICATION)
+SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
+AUTHENTICATION_MIDDLEWARE = "django.contrib.auth.middleware.AuthenticationMiddleware"
+# Settings that the service has for the sake of sessions, and those of which it knows one value.
+SERVED_WITH_SESSIONS = (
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SESSION_COOKIE_NAME",
+    "SESSION_COOKIE_DOMAIN",
+    "SESSION_COOKIE_PATH",
+    "SESSION_COOKIE_SAMESITE",
+    "CSRF_COOKIE_NAME",
+    "CSRF_COOKIE_DOMAIN",
+    "CSRF_HEADER_NAME",
+    "CSRF_TRUSTED_ORIGINS",
+)
+UNSERVED_WITH_SESSIONS = ("SESSION_ENGINE", "SESSION_SERIALIZER", "SESSION_SAVE_EVERY_REQUEST", "CSRF_USE_SESSIONS")
 LOCALE_MIDDLEWARE = "django.middleware.locale.LocaleMiddleware"
 MIDDLEWARE = (
     "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    SESSION_MIDDLEWARE,
     LOCALE_MIDDLEWARE,
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    AUTHENTICATION_MIDDLEWARE,
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 )
@@ -149,10 +170,6 @@ KEY_TYPES = {
     "UUIDField": "uuid",
     "CharField": "text",
 }
-
-TOKEN_AUTHENTICATION = "rest_framework.authentication.TokenAuthentication"
-BASIC_AUTHENTICATION = "rest_framework.authentication.BasicAuthentication"
-AUTHENTICATION = (TOKEN_AUTHENTICATION, BASIC_AUTHENTICATION)
 
 LEAVE = "leave the token endpoints with Django, or remove this line if it does not matter to you"
 
@@ -552,6 +569,8 @@ def urls(export):
         export.refuse(where, "it has the classes and keywords %r, another view %r" % (other, (classes, words)))
     if classes:
         export.settings["DEFAULT_AUTHENTICATION_CLASSES"] = classes
+    if SESSION_AUTHENTICATION in classes:
+        sessions(export)
     if words:
         export.settings["TOKEN_KEYWORDS"] = words
 
@@ -682,9 +701,64 @@ def authentication_of(export, cls):
         else:
             names.append(base)
             keywords += [one.keyword] if fixed else []
+    places = [place for place, name in enumerate(names) if name == TOKEN_AUTHENTICATION]
+    if SESSION_AUTHENTICATION in names[places[0] : places[-1]] if places else False:
+        export.refuse(where, "SessionAuthentication stands between two TokenAuthentications")
     if BASIC_AUTHENTICATION in names and "basic" in map(str.lower, keywords):
         export.refuse(where, "tokens and passwords have one keyword")
     return tuple(dict.fromkeys(names)), tuple(keywords)
+
+
+def sessions(export):
+    """What SessionAuthentication needs: the sessions of Django's database backend, and how they are signed."""
+    from django.conf import global_settings, settings
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.backends import BaseBackend, ModelBackend
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.db import router
+    from django.utils.module_loading import import_string
+    from rest_framework.authtoken.models import Token
+
+    for name in SERVED_WITH_SESSIONS:
+        value = getattr(settings, name)
+        export.settings[name] = "None" if value in (None, False, "") else value
+    if not all(isinstance(key, str) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)):
+        export.refuse("settings.SECRET_KEY", "it is no text")
+    refused = False
+    for name in UNSERVED_WITH_SESSIONS:
+        value = getattr(settings, name)
+        if value != getattr(global_settings, name):
+            refused = True
+            export.refuse("settings.%s" % name, "%r is not supported with SessionAuthentication" % (value,))
+    order = {path: place for place, path in enumerate(settings.MIDDLEWARE)}
+    session = order.get(SESSION_MIDDLEWARE)
+    if session is None or order.get(AUTHENTICATION_MIDDLEWARE, -1) < session:
+        export.refuse(
+            "settings.MIDDLEWARE", "SessionAuthentication needs SessionMiddleware before AuthenticationMiddleware"
+        )
+    elif (
+        any(order.get(path, session) < session for path in (LOCALE_MIDDLEWARE, "django.middleware.common.CommonMiddleware"))
+        or order.get("django.middleware.security.SecurityMiddleware", -1) > session
+    ):
+        export.refuse("settings.MIDDLEWARE", "SessionMiddleware stands elsewhere than in a new project")
+    if not refused:
+        from django.contrib.sessions.models import Session
+
+        if router.db_for_read(Session) != router.db_for_write(Token):
+            export.refuse("settings.DATABASE_ROUTERS", "sessions and tokens are in two databases")
+    for method in overridden(get_user_model(), [name for name in vars(AbstractBaseUser) if "session_auth" in name]):
+        export.refuse("%s.%s" % (path_of(get_user_model()), method), "it is the site's own")
+    export.settings["AUTHENTICATION_BACKENDS"] = []
+    for path in settings.AUTHENTICATION_BACKENDS:
+        cls = import_string(path)
+        get_user = inspect.getattr_static(cls, "get_user", None)
+        if get_user is vars(BaseBackend)["get_user"]:
+            continue
+        is_djangos = get_user is vars(ModelBackend)["get_user"]
+        if is_djangos and cls.user_can_authenticate is ModelBackend.user_can_authenticate:
+            export.settings["AUTHENTICATION_BACKENDS"].append(path)
+        else:
+            export.refuse("%s.get_user" % path, "sessions of an authentication backend of the site's own")
 
 
 def wrappers(callback):
@@ -755,7 +829,7 @@ def document(export):
     """The whole file."""
     lines = [
         "# Settings of drf-authtoken, read from a Django project by export_settings.py.",
-        "# DATABASE_URL holds the database's password: keep this file secret.",
+        "# DATABASE_URL holds the database's password, and SECRET_KEY signs sessions: keep this file secret.",
     ]
     if export.refusals:
         lines += ["", "# The service does not start while there are lines in this list.", "REFUSALS = ["]

@@ -128,7 +128,7 @@ impl ForwardAuth {
 
     async fn user(&self, request: &Request) -> Result<User, APIException> {
         let permissions = required(request.uri().query())?;
-        let user = authentication::authenticate(request, &self.state).await?;
+        let user = authentication::authenticate_by_header(request, &self.state).await?;
         permissions::check_permissions(permissions, user.as_ref())?;
         let user = user.ok_or(APIException::NotAuthenticated)?;
         if is_asked_for_a_refusal(request.uri().query()) {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use drf_authtoken::db::{Database, Missing, replica};
-use drf_authtoken::django::middleware::Stack;
+use drf_authtoken::django::middleware::{self, Stack};
 use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
     migrate, openapi, require_djangos_tables, serve,
@@ -141,11 +141,22 @@ fn further(settings: &Settings) -> Vec<Mistake> {
         ("DATABASE_REPLICA_URL", settings.database_replica_url.as_ref().and_then(replica::mistake)),
         ("PASSWORD_HASHERS", state::hashers(settings).err().map(|error| error.to_string())),
         ("MIDDLEWARE", Stack::new(&settings.middleware).err()),
+        ("MIDDLEWARE", without_sessions(settings)),
         ("OPENTELEMETRY", without_traces(settings)),
         ("MESSAGES", messages::mistake(&settings.messages.0)),
     ];
     let mistakes = mistakes.into_iter().filter_map(|(name, remedy)| Some((name, remedy?)));
     mistakes.chain(log::mistake(settings)).collect()
+}
+
+/// `SessionAuthentication` reads what two of Django's middleware make.
+fn without_sessions(settings: &Settings) -> Option<String> {
+    let missing = settings.has_sessions() && !middleware::has_sessions(&settings.middleware);
+    missing.then(|| {
+        "SessionAuthentication needs SessionMiddleware before LocaleMiddleware and CommonMiddleware, and \
+         AuthenticationMiddleware behind it"
+            .to_owned()
+    })
 }
 
 /// A build without the feature sends none, and says so.

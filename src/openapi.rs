@@ -174,7 +174,7 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
         }
     }
     let keyword = keyword(settings);
-    let schemes = security_schemes(settings, declared, keyword);
+    let secured = security_schemes(settings, declared, keyword);
     json!({
         "openapi": "3.0.3",
         "info": {
@@ -186,7 +186,7 @@ fn own(settings: &Settings, routes: &[Route<'_>], declared: &Value) -> Value {
         "servers": [{ "url": "/" }],
         "tags": tags,
         "paths": paths,
-        "components": { "schemas": schemas, "securitySchemes": schemes },
+        "components": { "schemas": schemas, "securitySchemes": secured },
     })
 }
 
@@ -200,6 +200,7 @@ fn scheme_name(class: Authentication) -> &'static str {
     match class {
         Authentication::Token => "tokenAuth",
         Authentication::Basic => "basicAuth",
+        Authentication::Session => "cookieAuth",
     }
 }
 
@@ -215,6 +216,9 @@ fn security_schemes(settings: &Settings, declared: &Value, keyword: &str) -> Map
     let scheme = |class: &Authentication| {
         let scheme = match class {
             Authentication::Basic => json!({ "type": "http", "scheme": "basic" }),
+            Authentication::Session => {
+                json!({ "type": "apiKey", "in": "cookie", "name": settings.session_cookie_name })
+            }
             Authentication::Token if keyword == "Bearer" => {
                 json!({ "type": "http", "scheme": "bearer" })
             }

@@ -13,11 +13,13 @@ use regex::Regex;
 
 mod values;
 
+use zeroize::Zeroizing;
+
 use crate::versions::Versions;
 
 pub use values::{
     Authentication, Bind, DatabaseUrl, DjangoVersion, DrfVersion, KeyType, Messages, Networks,
-    PythonVersion, Refusals, SettingValue, TableName,
+    PythonVersion, Refusals, SecretKeys, SettingValue, TableName,
 };
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
@@ -156,8 +158,30 @@ settings! {
     LOGIN_PATH login_path: Vec<String> = "/api-token-auth/";
     /// The path of the protected view; `None`: it is not served.
     SECRET_PATH secret_path: Option<String> = "/secret/";
-    /// DRF's classes that say who sends a request, in their order, by their Python paths: `rest_framework.authentication.TokenAuthentication` and `….BasicAuthentication`. The first one challenges.
+    /// DRF's classes that say who sends a request, in their order, by their Python paths: `rest_framework.authentication.TokenAuthentication`, `….BasicAuthentication` and `….SessionAuthentication`. The first one challenges; a session does not, and a refusal is 403 then.
     DEFAULT_AUTHENTICATION_CLASSES default_authentication_classes: Vec<Authentication> = "rest_framework.authentication.TokenAuthentication";
+    /// What signs sessions; only `SessionAuthentication` needs it. A secret.
+    SECRET_KEY secret_key: SecretKeys = "None";
+    /// Former keys, with which sessions may be signed too. Secrets.
+    SECRET_KEY_FALLBACKS secret_key_fallbacks: SecretKeys = "None";
+    /// The Python paths of the site's backends whose sessions count.
+    AUTHENTICATION_BACKENDS authentication_backends: Vec<String> = "django.contrib.auth.backends.ModelBackend";
+    /// The cookie of a session. No session is made here: the cookie of one that has ended is deleted.
+    SESSION_COOKIE_NAME session_cookie_name: String = "sessionid";
+    /// Where Django set it, so that it can be deleted.
+    SESSION_COOKIE_DOMAIN session_cookie_domain: Option<String> = "None";
+    /// The same.
+    SESSION_COOKIE_PATH session_cookie_path: String = "/";
+    /// The same.
+    SESSION_COOKIE_SAMESITE session_cookie_samesite: Option<String> = "Lax";
+    /// The cookie whose secret a request with a session must show, unless its method is safe.
+    CSRF_COOKIE_NAME csrf_cookie_name: String = "csrftoken";
+    /// The domain from which a `Referer` may be, in place of the host.
+    CSRF_COOKIE_DOMAIN csrf_cookie_domain: Option<String> = "None";
+    /// The header that shows it, as WSGI names it; the field `csrfmiddlewaretoken` of a form does too.
+    CSRF_HEADER_NAME csrf_header_name: String = "HTTP_X_CSRFTOKEN";
+    /// Other origins whose pages may send such requests: `https://other.example.com`, `https://*.example.com`.
+    CSRF_TRUSTED_ORIGINS csrf_trusted_origins: Vec<String> = "";
     /// The keywords of the `Authorization` header before a token, in any case; the first one is in `WWW-Authenticate`.
     TOKEN_KEYWORDS token_keywords: Vec<String> = "Token";
     /// The path of the OpenAPI document; `None`: neither it nor its pages are served.
@@ -335,6 +359,7 @@ impl Settings {
         };
         self.check_tables(&mut check);
         self.check_replica(&mut check);
+        self.check_sessions(&mut check);
         check("LOGIN_PATH", !self.login_path.is_empty(), "name a path");
         let is_word = |word: &String| {
             !word.is_empty()
@@ -423,6 +448,47 @@ impl Settings {
         mistakes
     }
 
+    /// What `SessionAuthentication` needs beside its cookie.
+    fn check_sessions(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
+        let is_key = |key: &Zeroizing<String>| !key.is_empty();
+        let (now, before) = (&self.secret_key.0, &self.secret_key_fallbacks.0);
+        let is_signed = now.len() == 1 && now.iter().chain(before).all(is_key);
+        let remedy = "SessionAuthentication needs the site's SECRET_KEY";
+        check("SECRET_KEY", !self.has_sessions() || is_signed, remedy);
+        let remedy = "write a header as WSGI names it, such as HTTP_X_CSRFTOKEN";
+        check("CSRF_HEADER_NAME", self.csrf_header().is_some(), remedy);
+        let is_plain = |text: &str| {
+            text.bytes().all(|sign| sign.is_ascii_graphic() && !b";,\"\\".contains(&sign))
+        };
+        for (name, value) in [
+            ("SESSION_COOKIE_NAME", Some(&self.session_cookie_name)),
+            ("SESSION_COOKIE_DOMAIN", self.session_cookie_domain.as_ref()),
+            ("SESSION_COOKIE_PATH", Some(&self.session_cookie_path)),
+            ("SESSION_COOKIE_SAMESITE", self.session_cookie_samesite.as_ref()),
+        ] {
+            let is_good = value.is_none_or(|value| !value.is_empty() && is_plain(value));
+            check(name, is_good, "write what can stand in a cookie");
+        }
+    }
+
+    /// Whether the site has `SessionAuthentication`.
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        self.default_authentication_classes.contains(&Authentication::Session)
+    }
+
+    /// `SECRET_KEY` and what was one before.
+    pub fn secret_keys(&self) -> impl Iterator<Item = &str> {
+        self.secret_key.0.iter().chain(&self.secret_key_fallbacks.0).map(|key| key.as_str())
+    }
+
+    /// `CSRF_HEADER_NAME` as HTTP names it.
+    #[must_use]
+    pub fn csrf_header(&self) -> Option<http::HeaderName> {
+        let name = self.csrf_header_name.strip_prefix("HTTP_")?;
+        name.replace('_', "-").to_ascii_lowercase().parse().ok()
+    }
+
     /// The names of tables and columns, which statements put between quotes.
     fn check_tables(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
         for (name, column) in [
@@ -500,7 +566,9 @@ impl Settings {
     /// an `int` there, and a `bigint` finds it.
     #[must_use]
     pub fn has_djangos_tables(&self) -> bool {
-        let mut told = TABLE.iter().filter(|row| row.name.starts_with("AUTH"));
+        let mut told = TABLE
+            .iter()
+            .filter(|row| row.name.starts_with("AUTH_") || row.name == "AUTHTOKEN_TABLE");
         let is_number = matches!(self.auth_user_pk_type, KeyType::Int | KeyType::Bigint);
         told.all(|row| match row.name {
             "AUTH_USER_PK_TYPE" => is_number,

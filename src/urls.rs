@@ -9,8 +9,8 @@ use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Result};
 use crate::django::defaults;
 use crate::django::http::request::path_info;
 use crate::django::middleware::{
-    CommonMiddleware, LocaleMiddleware, LocalePlace, SecurityMiddleware, Stack,
-    XFrameOptionsMiddleware,
+    CommonMiddleware, Cookies, LocaleMiddleware, LocalePlace, SecurityMiddleware,
+    SessionMiddleware, Stack, XFrameOptionsMiddleware,
 };
 use crate::docs;
 use crate::forward_auth::ForwardAuth;
@@ -55,8 +55,11 @@ pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response
     let views = LocaleMiddleware::new(views, locale(LocalePlace::InCommon), &settings);
     let common = CommonMiddleware::new(views, Arc::clone(&settings), paths);
     let common = LocaleMiddleware::new(common, locale(LocalePlace::AroundCommon), &settings);
+    let site = SessionMiddleware::new(common, &settings);
     let questions = settings.forward_auth.then(|| ForwardAuth::new(Arc::clone(state)));
-    Ok(SecurityMiddleware::new(Questions { questions, site: common }, stack.security, settings))
+    let site = Questions { questions, site };
+    let site = SecurityMiddleware::new(site, stack.security, Arc::clone(&settings));
+    Ok(Cookies::new(site, &settings))
 }
 
 /// Forward auth stands before the rules of Django's paths and hosts: a proxy asks about other

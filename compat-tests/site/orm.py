@@ -14,10 +14,13 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 django.setup()
 
-from django.contrib.auth import get_user_model  # noqa: E402
+from django.contrib.auth import get_user_model, login  # noqa: E402
 from django.contrib.auth.hashers import check_password, make_password  # noqa: E402
 from django.contrib.auth.models import Group  # noqa: E402
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.http import HttpRequest  # noqa: E402
+from django.middleware.csrf import get_token  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
 User = get_user_model()
@@ -81,6 +84,22 @@ def tokens(username):
     )
 
 
+def log_in(username, **more):
+    """What a log-in to the site's pages leaves with a browser, and the token of a form."""
+    request = HttpRequest()
+    request.session = SessionStore()
+    request.session.update(more)
+    backend = "django.contrib.auth.backends.ModelBackend"
+    login(request, User.objects.get(**named(username)), backend=backend)
+    request.session.save()
+    shown = get_token(request)
+    return {"session": request.session.session_key, "csrf": request.META["CSRF_COOKIE"], "shown": shown}
+
+
+def log_out(session):
+    SessionStore(session).flush()
+
+
 def verify(password, encoded):
     return check_password(password, encoded)
 
@@ -94,7 +113,7 @@ ORDERS = {
     for order in (
         create_user, join_groups, create_superuser, set_password, update_user, delete_user, user,
         password,
-        create_token, delete_token, tokens, verify, encode,
+        create_token, delete_token, tokens, log_in, log_out, verify, encode,
     )
 }  # fmt: skip
 

@@ -5,4 +5,5 @@ pub mod core;
 pub mod defaults;
 pub mod http;
 pub mod middleware;
+pub mod sessions;
 pub mod utils;

@@ -125,6 +125,15 @@ async fn check_tables(settings: &Settings, database: &Database) -> Result<Issues
             issues.errors.push(Issue::new(&object, "E006", message, CUSTOM_USER));
         }
     }
+    if settings.has_sessions() {
+        let needed = [
+            ("session_key", Kind::Text, true),
+            ("session_data", Kind::Text, true),
+            ("expire_date", Kind::Moment, true),
+        ];
+        let sessions = TableName::new("django_session");
+        check_table(database, &sessions, &needed, &["session_key"], &mut issues).await?;
+    }
     if !settings.has_djangos_tables() {
         // Who makes a user there knows the columns.
         issues.warnings.retain(|issue| issue.id != "E007");

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::names::Names;
 use super::responses::{self, Failure};
 use crate::forward_auth::{VIEW, required};
+use crate::rest_framework::authentication::Authentication;
 use crate::rest_framework::exceptions::APIException;
 use crate::settings::Settings;
 
@@ -21,6 +22,11 @@ pub(super) fn path_item(settings: &Settings, names: &Names<'_>) -> Value {
     });
     let mut responses = Map::from_iter([("200".to_owned(), granted)]);
     responses.extend(refusals(settings));
+    // Cookies are not looked at.
+    let classes = settings.default_authentication_classes.iter();
+    let by_header = classes.filter(|class| **class != Authentication::Session);
+    let security: Value =
+        by_header.map(|class| json!({ super::scheme_name(*class): [] })).collect();
     json!({ "get": {
         "operationId": names.operation_id(path, "get"),
         "tags": names.tags(path),
@@ -33,7 +39,7 @@ pub(super) fn path_item(settings: &Settings, names: &Names<'_>) -> Value {
             "description": "Lets only such users pass.",
             "schema": { "type": "string", "enum": ["staff"] },
         }],
-        "security": super::security(settings),
+        "security": security,
         "responses": responses,
     } })
 }

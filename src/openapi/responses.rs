@@ -94,6 +94,14 @@ fn failures(view: &View, settings: &Settings, method: &str) -> Vec<Failure> {
         ),
     ];
     found.extend(before_permissions(view, settings));
+    if settings.has_sessions() && method != "get" {
+        let failed = APIException::CsrfFailed("CSRF token missing.".to_owned());
+        found.push(Failure::new(
+            "csrf",
+            "A session, and nothing that shows its owner's will.",
+            failed,
+        ));
+    }
     let other = if method == "get" { "PUT" } else { "GET" };
     found.push(Failure::new(
         "method",

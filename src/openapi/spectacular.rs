@@ -21,14 +21,14 @@ pub(super) fn get_schema(routes: &[Route<'_>], security: &Value, ours: &Value) -
         paths.insert(route.path.to_owned(), Value::Object(operations));
     }
     schemas.sort_keys();
-    let schemes = members(ours.pointer("/components/securitySchemes"));
-    let schemes: Map<String, Value> =
-        schemes.map(|(name, scheme)| (name.clone(), security_scheme(scheme))).collect();
+    let secured = members(ours.pointer("/components/securitySchemes"));
+    let secured: Map<String, Value> =
+        secured.map(|(name, scheme)| (name.clone(), security_scheme(scheme))).collect();
     json!({
         "openapi": "3.0.3",
         "info": { "title": "", "version": "0.0.0" },
         "paths": paths,
-        "components": { "schemas": schemas, "securitySchemes": schemes },
+        "components": { "schemas": schemas, "securitySchemes": secured },
     })
 }
 

@@ -1,5 +1,7 @@
 //! `rest_framework.authentication`: who sends the request.
 
+mod session;
+
 use std::borrow::Cow;
 
 use poem::Request;
@@ -12,9 +14,11 @@ use super::messages::{
     NO_CREDENTIALS, NO_SUCH_LOGIN, NO_SUCH_TOKEN, SPACES,
 };
 use super::request::RequestClient;
+use super::view::View;
 use crate::django::auth::backends::{self, Refused};
 use crate::django::auth::models::User;
 use crate::django::http::multipartparser::base64::b64decode_lenient;
+use crate::django::middleware::Accessed;
 use crate::django::utils::text::is_bytes_space;
 use crate::memory::TypedText;
 use crate::settings::Settings;
@@ -23,7 +27,7 @@ use crate::state::State;
 pub use crate::settings::Authentication;
 
 impl Authentication {
-    /// `authenticate`: `Ok(None)` where the request does not try to authenticate this way.
+    /// `authenticate` by the `Authorization` header: `Ok(None)` where it does not try to authenticate this way.
     async fn authenticate(
         self,
         request: &Request,
@@ -42,15 +46,17 @@ impl Authentication {
                 }
                 None => Ok(None),
             },
+            Self::Session => Ok(None),
         }
     }
 
-    /// `authenticate_header`, the value of `WWW-Authenticate` on a 401.
+    /// `authenticate_header`, the value of `WWW-Authenticate` on a 401; `None` where that is a 403.
     #[must_use]
-    pub fn authenticate_header(self, settings: &Settings) -> &str {
+    pub fn authenticate_header(self, settings: &Settings) -> Option<&str> {
         match self {
-            Self::Token => settings.token_keywords.first().map_or("Token", String::as_str),
-            Self::Basic => "Basic realm=\"api\"",
+            Self::Token => Some(settings.token_keywords.first().map_or("Token", String::as_str)),
+            Self::Basic => Some("Basic realm=\"api\""),
+            Self::Session => None,
         }
     }
 
@@ -71,12 +77,40 @@ impl Authentication {
                 ("basic_spaces", "Credentials with spaces in them.", BASIC_SPACES),
                 ("basic_base64", "No base64, or no colon in it.", BASIC_NO_BASE64),
             ],
+            Self::Session => &[],
         }
     }
 }
 
-/// `Request._authenticate`: the first class of the site that knows the client decides.
-pub async fn authenticate(request: &Request, state: &State) -> Result<Option<User>, APIException> {
+/// `Request._authenticate`: the first class of the site that knows the client decides. What is found of the session
+/// is told to `accessed`, if one is looked at.
+pub async fn authenticate(
+    request: &mut Request,
+    view: &View,
+    state: &State,
+    accessed: &mut Option<Accessed>,
+) -> Result<Option<User>, APIException> {
+    for class in &state.settings.default_authentication_classes {
+        let found = match class {
+            // Boxed: it is large, and a token needs none of it.
+            Authentication::Session => {
+                Box::pin(session::authenticate(request, view, state, accessed)).await?
+            }
+            other => other.authenticate(request, state).await?,
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// The same without the cookies, for a question about a request that goes elsewhere: its method and its body, which
+/// the rules against CSRF look at, are not known here.
+pub async fn authenticate_by_header(
+    request: &Request,
+    state: &State,
+) -> Result<Option<User>, APIException> {
     for class in &state.settings.default_authentication_classes {
         if let Some(user) = class.authenticate(request, state).await? {
             return Ok(Some(user));
@@ -88,8 +122,7 @@ pub async fn authenticate(request: &Request, state: &State) -> Result<Option<Use
 /// `APIView.get_authenticate_header`: the challenge of the site's first class.
 #[must_use]
 pub fn get_authenticate_header(settings: &Settings) -> Option<&str> {
-    let class = settings.default_authentication_classes.first()?;
-    Some(class.authenticate_header(settings))
+    settings.default_authentication_classes.first()?.authenticate_header(settings)
 }
 
 /// The status of an answer to `exception`: `APIView.handle_exception` makes a 403 of a 401 where the

@@ -24,6 +24,8 @@ pub enum APIException {
     NotAuthenticated,
     /// 403: the view wants another user.
     PermissionDenied,
+    /// 403: a session does not prove that its owner meant this; Django's reason.
+    CsrfFailed(String),
     /// 404 as JSON: `?format=` names no renderer of the view.
     NotFound,
     /// 405 with the method as the client sent it.
@@ -62,7 +64,7 @@ impl APIException {
         match self {
             Self::ParseError(_) | Self::ValidationError(_) | Self::SuspiciousOperation(_) => 400,
             Self::AuthenticationFailed(_) | Self::NotAuthenticated => 401,
-            Self::PermissionDenied => 403,
+            Self::PermissionDenied | Self::CsrfFailed(_) => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::NotAcceptable => 406,
@@ -82,7 +84,7 @@ impl APIException {
             Self::ValidationError(_) => "invalid",
             Self::AuthenticationFailed(_) => "authentication_failed",
             Self::NotAuthenticated => "not_authenticated",
-            Self::PermissionDenied => "permission_denied",
+            Self::PermissionDenied | Self::CsrfFailed(_) => "permission_denied",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::NotAcceptable => "not_acceptable",
@@ -113,6 +115,7 @@ impl APIException {
             Self::AuthenticationFailed(message) => (*message).into(),
             Self::NotAuthenticated => messages::NOT_AUTHENTICATED.into(),
             Self::PermissionDenied => messages::PERMISSION_DENIED.into(),
+            Self::CsrfFailed(reason) => Text::Plain(format!("CSRF Failed: {reason}").into()),
             Self::NotFound => messages::NOT_FOUND.into(),
             Self::MethodNotAllowed(method) => {
                 Text::Formatted(messages::METHOD_NOT_ALLOWED, method.clone())

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use poem::http::{HeaderMap, HeaderValue, header};
@@ -57,9 +57,37 @@ impl<'a, V: APIView, T: Type> ApiExtractor<'a> for RequestData<V, T> {
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
         let state = state_of(request)?;
-        let data = parse(&V::VIEW, request.headers(), body.take()?, state).await?;
+        let loaded = request.extensions().get::<Loaded>().and_then(Loaded::take);
+        let data = match loaded {
+            Some(data) => data,
+            None => parse(&V::VIEW, request.headers(), body.take()?, state, None).await?,
+        };
         Ok(Self { data, documented: PhantomData })
     }
+}
+
+/// Data that was looked at before the handler.
+#[derive(Clone)]
+struct Loaded(Arc<Mutex<Option<Data>>>);
+
+impl Loaded {
+    fn take(&self) -> Option<Data> {
+        self.0.lock().ok()?.take()
+    }
+}
+
+/// `Request._load_data_and_files`, before the handler: it is given the same data. One more field is read than those of
+/// the view's serializer.
+pub(super) async fn load_data_and_files(
+    request: &mut Request,
+    view: &View,
+    state: &State,
+    field: &'static str,
+) -> Result<Data, APIException> {
+    let body = request.take_body();
+    let data = parse(view, request.headers(), body, state, Some(field)).await?;
+    request.extensions_mut().insert(Loaded(Arc::new(Mutex::new(Some(data.clone())))));
+    Ok(data)
 }
 
 /// `Request._parse`: no body is empty data whatever its type; a type that no parser of the view
@@ -69,6 +97,7 @@ async fn parse(
     headers: &HeaderMap,
     body: Body,
     state: &State,
+    further: Option<&'static str>,
 ) -> Result<Data, APIException> {
     let settings = &state.settings;
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
@@ -95,7 +124,7 @@ async fn parse(
         number_files: settings.data_upload_max_number_files,
     };
     let fields = view.serializer.map_or(&[][..], |serializer| serializer.fields);
-    let fields = fields.iter().map(|field| field.name).collect();
+    let fields = fields.iter().map(|field| field.name).chain(further).collect();
     let context = ParserContext { limits, versions: settings.versions(), fields };
     if !is_large {
         return Ok(parsers::parse(parser, body, content_type, &context)?);

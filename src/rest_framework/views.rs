@@ -21,6 +21,7 @@ use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
 use crate::django::http::request::{header_text, root_uri};
+use crate::django::middleware::Accessed;
 use crate::django::utils::translation::Translation;
 use crate::metrics::Outcome;
 use crate::settings::Settings;
@@ -128,7 +129,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
 
     /// `APIView.dispatch`: DRF's order. The first step that fails decides the answer.
     async fn dispatch(&self, mut request: Request) -> poem::Response {
-        let mut page = None;
+        let (mut page, mut accessed) = (None, None);
         let chosen = request.extensions().get::<Translation>().cloned();
         let translation = chosen.unwrap_or_else(|| self.state.languages.fallback().clone());
         let mut accepted = Accepted { renderer: self.default_renderer(), indent: None };
@@ -137,7 +138,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             if accepted.renderer == Renderer::BrowsableApi {
                 page = Some(self.page(&request));
             }
-            let user = self.authenticate(&request).await?;
+            let user = self.authenticate(&mut request, &mut accessed).await?;
             permissions::check_permissions(self.view.permissions, user.as_ref())?;
             let method = self.method_lookup(&request)?;
             if method == Method::OPTIONS {
@@ -161,6 +162,9 @@ impl<H: Endpoint> ViewEndpoint<H> {
                 (code, self.exception_handler(&exception, &translation, accepted, page.as_ref()))
             }
         };
+        if let Some(accessed) = accessed {
+            response.extensions_mut().insert(accessed);
+        }
         response.extensions_mut().insert(Outcome { view: self.view.name, reason });
         response
     }
@@ -181,7 +185,10 @@ impl<H: Endpoint> ViewEndpoint<H> {
             uri: request.uri().clone(),
             headers: request.headers().clone(),
             root: root_uri(request.headers(), local, settings),
-            keyword: Authentication::Token.authenticate_header(settings).to_owned(),
+            keyword: Authentication::Token
+                .authenticate_header(settings)
+                .unwrap_or_default()
+                .to_owned(),
             login: settings.login_path.first().cloned().unwrap_or_default(),
             docs: docs.filter_map(|(name, path)| Some((name, path.clone()?))).collect(),
         }
@@ -219,8 +226,12 @@ impl<H: Endpoint> ViewEndpoint<H> {
     }
 
     /// `perform_authentication`.
-    async fn authenticate(&self, request: &Request) -> Result<Option<User>, APIException> {
-        authentication::authenticate(request, &self.state).await
+    async fn authenticate(
+        &self,
+        request: &mut Request,
+        accessed: &mut Option<Accessed>,
+    ) -> Result<Option<User>, APIException> {
+        authentication::authenticate(request, &self.view, &self.state, accessed).await
     }
 
     /// `getattr(self, request.method.lower(), self.http_method_not_allowed)`.

@@ -111,7 +111,7 @@ fn a_mistyped_setting_is_told_with_the_name_that_was_meant() {
         ("ALOWED_HOSTS", "; did you mean ALLOWED_HOSTS?"),
         ("allowed_hosts", "; did you mean ALLOWED_HOSTS?"),
         ("LOGIN_PATHS", "; did you mean LOGIN_PATH?"),
-        ("SECRET_KEY", "; see the table in README"),
+        ("EMAIL_HOST_PASSWORD", "; see the table in README"),
     ] {
         let errors = from(&[(name, "x")]).unwrap_err();
         let wanted = format!("{name} (test): there is no such setting{meant}");
@@ -121,7 +121,7 @@ fn a_mistyped_setting_is_told_with_the_name_that_was_meant() {
 
 #[test]
 fn the_value_of_an_unknown_setting_is_not_shown() {
-    let errors = from(&[("SECRET_KEY", "hunter2")]).unwrap_err();
+    let errors = from(&[("EMAIL_HOST_PASSWORD", "hunter2")]).unwrap_err();
     assert!(!errors[0].to_string().contains("hunter2"));
 }
 
@@ -200,4 +200,19 @@ fn a_replica_is_postgres_and_another_one_and_given_up_first() {
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
+}
+
+#[test]
+fn a_session_needs_a_key_which_is_never_shown() {
+    let session = "rest_framework.authentication.SessionAuthentication";
+    let classes = ("DEFAULT_AUTHENTICATION_CLASSES", session);
+    for further in [("SECRET_KEY_FALLBACKS", "hunter2, again"), ("SECRET_KEY", "")] {
+        let errors = from(&[classes, further]).unwrap_err();
+        assert!(errors[0].to_string().starts_with("SECRET_KEY"), "{}", errors[0]);
+        assert!(!format!("{errors:?}").contains("hunter2"));
+    }
+    let settings = from(&[classes, ("SECRET_KEY", "hunter2, again")]).unwrap();
+    assert_eq!(settings.secret_keys().collect::<Vec<_>>(), ["hunter2, again"]);
+    let printed: Vec<String> = settings.printed().map(|(_, value)| value).collect();
+    assert!(!format!("{printed:?}{settings:?}").contains("hunter2"));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use regex::Regex;
+use zeroize::Zeroizing;
 
 use super::Raw;
 use crate::versions::Version;
@@ -123,6 +124,12 @@ pub struct TableName {
 }
 
 impl TableName {
+    /// A table without a schema.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { schema: None, name: name.to_owned() }
+    }
+
     /// The schema, if one is told.
     #[must_use]
     pub fn schema(&self) -> Option<&str> {
@@ -208,10 +215,12 @@ pub enum Authentication {
     Token,
     /// `BasicAuthentication`
     Basic,
+    /// `SessionAuthentication`
+    Session,
 }
 
 impl Authentication {
-    const ALL: [Self; 2] = [Self::Token, Self::Basic];
+    const ALL: [Self; 3] = [Self::Token, Self::Basic, Self::Session];
 
     /// Its Python path.
     #[must_use]
@@ -219,6 +228,7 @@ impl Authentication {
         match self {
             Self::Token => "rest_framework.authentication.TokenAuthentication",
             Self::Basic => "rest_framework.authentication.BasicAuthentication",
+            Self::Session => "rest_framework.authentication.SessionAuthentication",
         }
     }
 }
@@ -234,6 +244,35 @@ impl SettingValue for Vec<Authentication> {
 
     fn print(&self) -> String {
         self.iter().map(|class| class.path()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Keys that sign. A single one may hold commas.
+#[derive(Clone, Default)]
+pub struct SecretKeys(pub Vec<Zeroizing<String>>);
+
+impl SettingValue for SecretKeys {
+    const SHOWN: bool = false;
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let keys = match raw {
+            Raw::Text(text) if ["", "None"].contains(&text.trim()) => Vec::new(),
+            Raw::Text(text) => vec![text.clone()],
+            Raw::List(keys) => keys.clone(),
+            Raw::Table(_) => return Err("write a key, or a list of keys".to_owned()),
+        };
+        Ok(Self(keys.into_iter().map(Zeroizing::new).collect()))
+    }
+
+    fn print(&self) -> String {
+        if self.0.is_empty() { "None" } else { "***" }.to_owned()
+    }
+}
+
+/// Prints no key.
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.print())
     }
 }
 

@@ -70,6 +70,7 @@ pub struct UserModel {
     pk_type: KeyType,
     hex: bool,
     by_username: String,
+    by_pk: String,
     set_password: String,
 }
 
@@ -92,18 +93,21 @@ impl UserModel {
             // A database without a type of its own for them: `UUIDField.get_db_prep_value`.
             hex: matches!(settings.database_url, DatabaseUrl::Sqlite(_)),
             by_username: String::new(),
+            by_pk: String::new(),
             set_password: String::new(),
         };
         let Self { table, username_field, password, .. } = &model;
         let (pk, is_active) = (model.select_pk("u"), model.select_is_active("u"));
-        let by_username = format!(
-            "SELECT {pk} AS pk, CAST(u.{username_field} AS text) AS username, CAST(u.{password} AS text) AS password, {is_active} AS is_active FROM {table} u WHERE u.{username_field} = $1"
+        let select = format!(
+            "SELECT {pk} AS pk, CAST(u.{username_field} AS text) AS username, CAST(u.{password} AS text) AS password, {is_active} AS is_active FROM {table} u WHERE u."
         );
+        let by_username = format!("{select}{username_field} = $1");
+        let by_pk = format!("{select}{} = {}", model.pk, model.key("$1"));
         let (column, key) = (&model.pk, model.key("$2"));
         let set_password = format!(
             "UPDATE {table} SET {password} = $1 WHERE {column} = {key} AND CAST({password} AS text) = $3"
         );
-        (model.by_username, model.set_password) = (by_username, set_password);
+        (model.by_username, model.by_pk, model.set_password) = (by_username, by_pk, set_password);
         model
     }
 
@@ -146,6 +150,27 @@ impl UserModel {
             return Ok(None);
         }
         let row = database.query_one(&self.by_username, [username.into()]).await?;
+        Ok(row.as_ref().map(Credentials::from_row).transpose()?)
+    }
+
+    /// The user whose primary key this text is, as `value_to_string` writes it; nobody, if it can be no key.
+    pub async fn get_by_pk(
+        &self,
+        database: &Database,
+        pk: &str,
+    ) -> Result<Option<Credentials>, DatabaseError> {
+        let is_key = match self.pk_type {
+            KeyType::Int | KeyType::Bigint => pk.parse::<i64>().is_ok(),
+            KeyType::Uuid => {
+                let is_hex = |part: &str| part.bytes().all(|sign| sign.is_ascii_hexdigit());
+                pk.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && pk.split('-').all(is_hex)
+            }
+            KeyType::Text => pk.len() <= LONGEST_USERNAME && !pk.contains('\0'),
+        };
+        if !is_key {
+            return Ok(None);
+        }
+        let row = database.query_one(&self.by_pk, [pk.into()]).await?;
         Ok(row.as_ref().map(Credentials::from_row).transpose()?)
     }
 

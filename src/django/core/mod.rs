@@ -1,3 +1,4 @@
-//! `django.core`: validators.
+//! `django.core`: signed texts and validators.
 
+pub mod signing;
 pub mod validators;

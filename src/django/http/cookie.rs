@@ -1,6 +1,15 @@
 //! `django.http.cookie`: the `Cookie` header.
 
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
 use crate::django::utils::text::strip;
+
+/// `request.COOKIES.get(name)`. WSGI joins repeated headers with a comma.
+#[must_use]
+pub fn of_request(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    get(&String::from_utf8_lossy(&lines.join(&b',')), name)
+}
 
 /// `parse_cookie(header).get(name)`: the last cookie of that name, unquoted.
 #[must_use]

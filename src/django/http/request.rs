@@ -11,6 +11,9 @@ use crate::django::utils::http::text_of_header;
 use crate::django::utils::text::strip;
 use crate::settings::Settings;
 
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
 /// What `ALLOWED_HOSTS` stands for when it is empty and DEBUG is on.
 const LOCALHOST: [&str; 3] = [".localhost", "127.0.0.1", "[::1]"];
 
@@ -73,19 +76,22 @@ pub fn get_host(request: &Request, settings: &Settings) -> Option<String> {
 /// `_get_raw_host`. Without a `Host` header it is the address that was connected to, as WSGI's
 /// `SERVER_NAME`.
 fn raw_host(headers: &HeaderMap, local: Option<SocketAddr>, settings: &Settings) -> String {
-    let told = |is_trusted: bool, name: &'static str| {
-        let name = HeaderName::from_static(name);
-        if is_trusted { header_text(headers, &name) } else { None }
-    };
-    let forwarded = told(settings.use_x_forwarded_host, "x-forwarded-host");
-    if let Some(host) = forwarded.or_else(|| header_text(headers, &HOST)) {
+    let forwarded = settings.use_x_forwarded_host.then(|| header_text(headers, &FORWARDED_HOST));
+    if let Some(host) = forwarded.flatten().or_else(|| header_text(headers, &HOST)) {
         return host;
     }
     let Some(local) = local else { return String::new() };
-    let port = told(settings.use_x_forwarded_port, "x-forwarded-port");
-    let port = port.unwrap_or_else(|| local.port().to_string());
+    let port = get_port(headers, Some(local), settings);
     let usual = if scheme(headers, settings) == "https" { "443" } else { "80" };
     if port == usual { local.ip().to_string() } else { format!("{}:{port}", local.ip()) }
+}
+
+/// `HttpRequest.get_port`
+#[must_use]
+pub fn get_port(headers: &HeaderMap, local: Option<SocketAddr>, settings: &Settings) -> String {
+    let forwarded = settings.use_x_forwarded_port.then(|| header_text(headers, &FORWARDED_PORT));
+    let own = || local.map_or_else(String::new, |local| local.port().to_string());
+    forwarded.flatten().unwrap_or_else(own)
 }
 
 fn is_allowed_host(host: &str, allowed: &[String]) -> bool {
@@ -132,7 +138,8 @@ fn split_domain_port(host: &str) -> Option<String> {
 }
 
 /// `django.utils.http.is_same_domain`: a pattern with a leading dot takes subdomains too.
-fn is_same_domain(host: &str, pattern: &str) -> bool {
+#[must_use]
+pub fn is_same_domain(host: &str, pattern: &str) -> bool {
     let pattern = pattern.to_lowercase();
     match pattern.strip_prefix('.') {
         Some(domain) => host == domain || host.ends_with(&pattern),

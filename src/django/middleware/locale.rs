@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
+use poem::http::{HeaderValue, header};
 use poem::{Endpoint, Request, Response, Result};
 
-use super::set_default;
+use super::{patch_vary_headers, set_default};
 use crate::django::http::cookie;
-use crate::django::utils::http::text_of_header;
+use crate::django::http::request::header_text;
 use crate::django::utils::translation::Languages;
 use crate::settings::Settings;
 
@@ -31,9 +31,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for LocaleMiddleware<E> {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let Some(languages) = &self.languages else { return self.inner.call(request).await };
-        let cookies = joined(request.headers(), &header::COOKIE);
-        let cookie = cookie::get(&String::from_utf8_lossy(&cookies), &self.cookie);
-        let accept = text_of_header(&joined(request.headers(), &header::ACCEPT_LANGUAGE));
+        let cookie = cookie::of_request(request.headers(), &self.cookie);
+        let accept = header_text(request.headers(), &header::ACCEPT_LANGUAGE).unwrap_or_default();
         let translation = languages.from_request(cookie.as_deref(), &accept);
         let language = HeaderValue::from_str(translation.language());
         request.extensions_mut().insert(translation);
@@ -44,23 +43,4 @@ impl<E: Endpoint<Output = Response>> Endpoint for LocaleMiddleware<E> {
         }
         Ok(response)
     }
-}
-
-/// `request.META[…]`, empty where the header is absent: WSGI joins repeated ones with a comma.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    lines.join(&b',')
-}
-
-/// `django.utils.cache.patch_vary_headers`, with one more.
-fn patch_vary_headers(headers: &mut HeaderMap, more: &'static str) {
-    let vary = headers.get(header::VARY).and_then(|vary| vary.to_str().ok());
-    let vary = match vary {
-        None => HeaderValue::from_static(more),
-        Some(vary) => match HeaderValue::from_str(&format!("{vary}, {more}")) {
-            Ok(vary) => vary,
-            Err(_) => return,
-        },
-    };
-    headers.insert(header::VARY, vary);
 }

@@ -5,8 +5,10 @@
 
 mod clickjacking;
 mod common;
+pub mod csrf;
 mod locale;
 mod security;
+mod session;
 
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use poem::{Body, Response};
@@ -15,6 +17,7 @@ pub use self::clickjacking::XFrameOptionsMiddleware;
 pub use self::common::CommonMiddleware;
 pub use self::locale::LocaleMiddleware;
 pub use self::security::SecurityMiddleware;
+pub use self::session::{Accessed, Cookies, SessionMiddleware};
 use super::defaults;
 
 /// `MAX_URL_REDIRECT_LENGTH`, in characters.
@@ -24,11 +27,13 @@ const SECURITY: &str = "django.middleware.security.SecurityMiddleware";
 const LOCALE: &str = "django.middleware.locale.LocaleMiddleware";
 const COMMON: &str = "django.middleware.common.CommonMiddleware";
 const FRAME_OPTIONS: &str = "django.middleware.clickjacking.XFrameOptionsMiddleware";
-/// Those that change nothing of an answer here.
+const SESSION: &str = "django.contrib.sessions.middleware.SessionMiddleware";
+const AUTHENTICATION: &str = "django.contrib.auth.middleware.AuthenticationMiddleware";
+/// Those that change nothing of an answer here, but where a site has `SessionAuthentication`.
 const WITHOUT_EFFECT: [&str; 4] = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    SESSION,
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    AUTHENTICATION,
     "django.contrib.messages.middleware.MessageMiddleware",
 ];
 
@@ -81,6 +86,17 @@ impl Stack {
     }
 }
 
+/// Whether `SessionMiddleware` stands where a new project has it, and `AuthenticationMiddleware` behind it.
+#[must_use]
+pub fn has_sessions(middleware: &[String]) -> bool {
+    let place = |path: &str| middleware.iter().position(|one| one == path);
+    place(SESSION).is_some_and(|session| {
+        place(SECURITY).is_none_or(|outside| outside < session)
+            && [LOCALE, COMMON].iter().all(|path| place(path).is_none_or(|inside| session < inside))
+            && place(AUTHENTICATION).is_some_and(|inside| session < inside)
+    })
+}
+
 /// Why a request does not come to its view.
 enum Refused {
     /// `DisallowedHost` or `DisallowedRedirect`.
@@ -115,6 +131,19 @@ fn redirect(location: &str) -> Result<Response, Refused> {
     // hyper moves the length of a body that it knows to be empty behind all other headers.
     response.set_body(Body::from_async_read(tokio::io::empty()));
     Ok(response)
+}
+
+/// `django.utils.cache.patch_vary_headers`, with one more.
+fn patch_vary_headers(headers: &mut HeaderMap, more: &'static str) {
+    let vary = headers.get(header::VARY).and_then(|vary| vary.to_str().ok());
+    let vary = match vary {
+        None => HeaderValue::from_static(more),
+        Some(vary) => match HeaderValue::from_str(&format!("{vary}, {more}")) {
+            Ok(vary) => vary,
+            Err(_) => return,
+        },
+    };
+    headers.insert(header::VARY, vary);
 }
 
 /// `response.headers.setdefault`.

@@ -129,6 +129,14 @@ impl Data {
         }
     }
 
+    /// The same, if it is a text: `request.POST.get(name)`.
+    pub fn take_text(&mut self, name: &str) -> Option<TypedText> {
+        match self.take(name)? {
+            Value::Str(PyStr { text, .. }) => Some(text),
+            _ => None,
+        }
+    }
+
     /// `type(request.data).__name__`; `dict` and `QueryDict` are the two that a serializer takes.
     #[must_use]
     pub fn python_type_name(&self) -> &'static str {
