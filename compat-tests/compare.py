@@ -29,6 +29,7 @@ DJANGO_HASH = re.compile(
 SQLITE_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?")
 RANDOM_TEXT = (
     (re.compile(r"csrftoken=[A-Za-z0-9]{32};"), "csrftoken=<random>;"),
+    (re.compile(r"sessionid=[a-z0-9]{32};"), "sessionid=<random>;"),
     (re.compile(r"expires=[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} 20[^;]+ GMT"), "expires=<in a year>"),
     (re.compile(r'(<b>Allow:</b> <span class="lit">)[A-Z, ]+'), r"\1<in any order>"),
     (re.compile(r'(csrfToken"?: ")[A-Za-z0-9]{64}"'), r'\1<random>"'),
@@ -192,7 +193,8 @@ def row_fields(outcome: Outcome) -> dict[str, str]:
             fields[f"token of {owner}.{column}"] = f"<new {column}>" if new else repr(value)
     for key, session in outcome.after.sessions.items():
         for column, value in session.items():
-            fields[f"session {sessions.name_of(key)}.{column}"] = repr(value)
+            new = key not in outcome.before.sessions
+            fields[f"session {sessions.name_of(key)}.{column}"] = f"<new {column}>" if new else repr(value)
     return fields
 
 
