@@ -97,9 +97,9 @@ def measure(claim: str, stage: Stage) -> list[Finding]:
     return found
 
 
-def rows(claim: str, ours: Sequence[Finding], django: Sequence[Finding]) -> list[str]:
+def rows(claim: str, ours: Sequence[Finding], django: Sequence[Finding], options: str = "") -> list[str]:
     """The claim's rows of the table."""
-    command = f"`scripts/faults {claim}`"
+    command = f"`scripts/faults {claim}{options}`"
     return [
         "| " + " | ".join((one.claim, one.how, one.figure, other.figure, command)) + " |\n"
         for one, other in zip(ours, django, strict=True)
@@ -109,15 +109,15 @@ def rows(claim: str, ours: Sequence[Finding], django: Sequence[Finding]) -> list
 def with_rows(text: str, claim: str, new: Sequence[str]) -> str:
     """README's text with these rows of the claim, in the order of the claims."""
 
-    def place(row: str) -> int:
-        match = re.search(r"`scripts/faults (\w+)`", row)
+    def claim_of(row: str) -> str:
+        match = re.search(r"`scripts/faults (\w+)[^`]*`", row)
         assert match, row
-        return list(CLAIMS).index(match[1])
+        return match[1]
 
     match = TABLE.search(text)
     assert match, "README.md has no table of faults"
-    old = [line for line in match[0].splitlines(keepends=True)[2:] if f"`scripts/faults {claim}`" not in line]
-    table = HEAD + "".join(sorted([*old, *new], key=place))
+    old = [line for line in match[0].splitlines(keepends=True)[2:] if claim_of(line) != claim]
+    table = HEAD + "".join(sorted([*old, *new], key=lambda row: list(CLAIMS).index(claim_of(row))))
     return TABLE.sub(lambda _: table, text)
 
 
@@ -139,7 +139,8 @@ def main() -> int:
                 found[side] = measure(told.claim, Stage(bench, pairs()[0], side, told.long, told.seconds))
         finally:
             bench.stop()
-    new = rows(told.claim, found["ours"], found["django"])
+    options = " --long" * told.long + (f" --seconds {told.seconds}" if told.seconds else "")
+    new = rows(told.claim, found["ours"], found["django"], options)
     print(HEAD + "".join(new), end="")
     for side, findings in found.items():
         for finding in findings:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import faults_database
@@ -80,14 +82,17 @@ def test_readme_has_rows_for_every_claim() -> None:
     table = TABLE.search(text)
     assert table and table[0].startswith(HEAD)
     for claim in CLAIMS:
-        assert f"`scripts/faults {claim}`" in table[0], f"run scripts/faults {claim} --readme"
+        assert re.search(f"`scripts/faults {claim}[ `]", table[0]), f"run scripts/faults {claim} --readme"
 
 
 def test_rows_are_replaced_in_the_order_of_the_claims() -> None:
     text = f"a\n<!-- faults -->\n{HEAD}<!-- /faults -->\nb\n"
     found = [Finding("is well", "by asking", "1 s")]
-    for claim in ("smuggling", "crash", "smuggling"):
-        text = with_rows(text, claim, rows(claim, found, found))
+    for claim, options in (("smuggling", ""), ("crash", ""), ("smuggling", " --long")):
+        text = with_rows(text, claim, rows(claim, found, found, options))
     lines = [line for line in text.splitlines() if "by asking" in line]
-    assert [line.split("`")[1] for line in lines] == ["scripts/faults crash", "scripts/faults smuggling"]
+    assert [line.split("`")[1] for line in lines] == [
+        "scripts/faults crash",
+        "scripts/faults smuggling --long",
+    ]
     assert text.startswith("a\n") and text.endswith("<!-- /faults -->\nb\n")
