@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import sessions
 import wire
+from bench import Rig
 from cases import Case, Expectation
 from databases import Database, Snapshot, Table, changes
 from services import Service
@@ -88,6 +89,19 @@ def play(service: Service, database: Database, case: Case) -> Outcome:
     response = wire.exchange(service.address, case.request, half_close=case.half_close)
     ended = datetime.now(UTC)
     return Outcome(response, before, database.snapshot(), started, ended)
+
+
+def compare(rig: Rig, case: Case) -> tuple[tuple[Outcome, Outcome], list[str]]:
+    """Both outcomes, and the guards that either side did not meet."""
+    django = play(rig.django, rig.django_db, case)
+    ours = play(rig.ours, rig.our_db, case)
+
+    def verify(password: str, encoded: str) -> bool:
+        return bool(rig.orm.ask("verify", password=password, encoded=encoded))
+
+    faults = [f"Django: {fault}" for fault in unmet(case, django, case.expected_of("django"), verify)]
+    faults += [f"ours: {fault}" for fault in unmet(case, ours, case.expected_of("ours"), verify)]
+    return (django, ours), faults
 
 
 def unmet(case: Case, outcome: Outcome, expected: Expectation, verify: Verify) -> list[str]:

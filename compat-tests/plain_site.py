@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from bench import Bench, Rig
 from cases import Case, load
-from compare import differences
+from compare import compare, differences
 from databases import Database
 from differences import Allowances
 from services import SITES, Orm, Pair, start_django, start_exported
-from test_differential import compare
 
 
 def plain_rig(

@@ -6,26 +6,11 @@ from collections import Counter
 
 import pytest
 
-from bench import Bench, Rig
+from bench import Bench
 from cases import Case, load
-from compare import Outcome, differences, play, unmet
+from compare import compare, differences
 from differences import Allowances
 from services import Pair
-
-Sides = tuple[Outcome, Outcome]
-
-
-def compare(rig: Rig, case: Case) -> tuple[Sides, list[str]]:
-    """Both outcomes, and the guards that either side did not meet."""
-    django = play(rig.django, rig.django_db, case)
-    ours = play(rig.ours, rig.our_db, case)
-
-    def verify(password: str, encoded: str) -> bool:
-        return bool(rig.orm.ask("verify", password=password, encoded=encoded))
-
-    faults = [f"Django: {fault}" for fault in unmet(case, django, case.expected_of("django"), verify)]
-    faults += [f"ours: {fault}" for fault in unmet(case, ours, case.expected_of("ours"), verify)]
-    return (django, ours), faults
 
 
 def report(case: Case, faults: list[str]) -> None:

@@ -12,8 +12,9 @@ from clients import ALICE, SECRET, login_bytes
 from differences import Allowances
 from load import Load
 from plain_site import faults_of_a_plain_site, plain_rig
-from processes import Process, StartError, free_port
-from services import DEBIAN, Pair, Service, run_binary, start_binary
+from pooler import start_pgbouncer
+from processes import StartError
+from services import Pair, Service, run_binary, start_binary
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),
@@ -21,42 +22,17 @@ pytestmark = [
     pytest.mark.parametrize("kind", ["postgres"]),
 ]
 
-SERVERS, CLIENTS = 4, 64
+CLIENTS = 64
+POOL = {"pool_mode": "transaction", "default_pool_size": 4, "max_db_connections": 4}
 POOLED = {"DATABASE_TRANSACTION_POOLING": True}
 QUICK = {"PBKDF2_ITERATIONS": 1000, "DATABASE_CONNECTIONS": 16}
-PGBOUNCER = """[databases]
-{name} = host=127.0.0.1 port={postgres} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-auth_type = any
-pool_mode = transaction
-default_pool_size = {servers}
-max_db_connections = {servers}
-ignore_startup_parameters = extra_float_digits
-"""
-
-
-def start_pgbouncer(bench: Bench, url: str) -> tuple[Process, str]:
-    """It, and the URL of the database through it."""
-    port, name, folder = free_port(), url.rsplit("/", 1)[1], bench.folder / bench.name("pgbouncer")
-    folder.mkdir()
-    file = folder / "pgbouncer.ini"
-    text = PGBOUNCER.format(name=name, postgres=bench.cluster.port, port=port, servers=SERVERS)
-    file.write_text(text)
-    unpacked = DEBIAN / "sbin/pgbouncer"
-    program = unpacked if unpacked.exists() else "/usr/sbin/pgbouncer"
-    # It refuses root, like PostgreSQL.
-    process = Process([program, file], log=bench.log("pgbouncer"), user=bench.cluster.user)
-    process.wait_for_port(("127.0.0.1", port))
-    return process, f"postgres://postgres:unused@127.0.0.1:{port}/{name}"
 
 
 @pytest.fixture
 def rig(bench: Bench, pair: Pair, kind: str) -> Iterator[Rig]:
     """Django beside its database, and us behind the pooler."""
     with closing(bench.database(pair, kind)) as first, closing(bench.database(pair, kind)) as second:
-        pooler, through = start_pgbouncer(bench, second.url)
+        pooler, through = start_pgbouncer(bench, second.url, POOL)
         rig = plain_rig(bench, pair, first, second, through, DISABLE_SERVER_SIDE_CURSORS=True)
         yield rig
         rig.stop()
@@ -72,7 +48,7 @@ def through(bench: Bench, pair: Pair, kind: str) -> Iterator[str]:
     """The URL of a database with alice, through the pooler."""
     with closing(bench.database(pair, kind)) as database:
         database.reset([ALICE])
-        pooler, url = start_pgbouncer(bench, database.url)
+        pooler, url = start_pgbouncer(bench, database.url, POOL)
         yield url
         pooler.stop()
 

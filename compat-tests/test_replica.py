@@ -198,8 +198,6 @@ def test_a_replica_that_hangs_is_given_up_within_its_time(
         wait_until_used(service, database)
         with psycopg.connect(database.url) as holder:
             holder.execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
-            # A row to commit, so that the lock is told of.
-            holder.execute("SELECT pg_switch_wal()")
             database.standby.catch_up()
             database.standby.pause()
         try:

@@ -32,6 +32,7 @@ from bench_load import (
 )
 
 import postgres
+from pooler import start_pgbouncer
 
 TOKENS = 10_000
 SIZES = (1_000, 100_000, 1_000_000, 10_000_000)
@@ -54,15 +55,6 @@ http {{
         }}
     }}
 }}
-"""
-PGBOUNCER = """[databases]
-{name} = host=127.0.0.1 port={postgres} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-auth_type = any
-pool_mode = session
-ignore_startup_parameters = extra_float_digits
 """
 
 
@@ -132,22 +124,11 @@ def start_nginx(work: Bench, replicas: Sequence[Service]) -> Service:
     return Service(process, ("127.0.0.1", port))
 
 
-def start_pgbouncer(work: Bench, url: str) -> tuple[Service, str]:
-    """PgBouncer before a database: it, and the URL through it."""
-    port, name, folder = free_port(), url.rsplit("/", 1)[1], work.folder / work.name("pgbouncer")
-    folder.mkdir()
-    file = folder / "pgbouncer.ini"
-    file.write_text(PGBOUNCER.format(name=name, postgres=work.cluster.port, port=port))
-    process = Process(["pgbouncer", file], log=work.log("pgbouncer"), user=work.cluster.user)
-    process.wait_for_port(("127.0.0.1", port))
-    return Service(process, ("127.0.0.1", port)), f"postgres://postgres:unused@127.0.0.1:{port}/{name}"
-
-
 def by_layout(work: Bench, pair: Pair, url: str, seconds: float, rounds: int) -> Figures:
     """64 clients of one service by itself, behind nginx, of two behind it, through PgBouncer, on SQLite."""
     server, asked = work.cluster.process.child.pid, Asked(TOKENS)
     one, two = (start_binary(pair, url, {}, work.log("ours")) for _ in range(2))
-    bouncer, through = start_pgbouncer(work, url)
+    bouncer, through = start_pgbouncer(work, url, {"pool_mode": "session"})
     pooled = start_binary(pair, through, {}, work.log("ours"))
     sqlite = start_binary(pair, filled_sqlite(work, pair, TOKENS), {}, work.log("ours"))
     before_one, before_two = start_nginx(work, [one]), start_nginx(work, [one, two])

@@ -1,13 +1,19 @@
 //! A connection outside the pool, for the look-ups of tokens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgArguments;
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr};
+use tokio::time::Instant;
 
 use super::apart::Apart;
 use super::{Database, DatabaseError, is_broken};
+
+/// How long a connection may have been idle. Beside a replica it is seldom used, and one that something on the way has
+/// forgotten meanwhile would be waited for until `DATABASE_TIMEOUT`; a new one costs milliseconds.
+const MAX_IDLE: Duration = Duration::from_secs(10);
 
 /// A query by one text, and by any number of them.
 ///
@@ -38,7 +44,8 @@ impl ByTexts {
 /// still there: a second round trip for every look-up.
 pub struct Kept {
     database: Database,
-    connection: Option<KeptConnection>,
+    /// With the moment of its last answer.
+    connection: Option<(Instant, KeptConnection)>,
 }
 
 enum KeptConnection {
@@ -65,16 +72,17 @@ impl Kept {
         let Database { timeout, apart, .. } = &self.database;
         let answer = async {
             // Taken out, so that a query which is given up takes its connection with it.
-            if let Some(mut connection) = self.connection.take() {
+            let kept = self.connection.take().filter(|(used, _)| used.elapsed() < MAX_IDLE);
+            if let Some((_, mut connection)) = kept {
                 let answer = connection.query_texts(query, texts, apart.as_ref()).await;
                 if !answer.as_ref().is_err_and(is_broken) {
-                    self.connection = Some(connection);
+                    self.connection = Some((Instant::now(), connection));
                     return answer;
                 }
             }
             let mut connection = KeptConnection::open(self.database.connection()).await?;
             let rows = connection.query_texts(query, texts, apart.as_ref()).await?;
-            self.connection = Some(connection);
+            self.connection = Some((Instant::now(), connection));
             Ok::<_, sqlx::Error>(rows)
         };
         let answer = tokio::time::timeout(*timeout, answer).await;
@@ -146,4 +154,33 @@ fn results<R: Into<QueryResult>>(
     rows: Result<Vec<R>, sqlx::Error>,
 ) -> Result<Vec<QueryResult>, sqlx::Error> {
     Ok(rows?.into_iter().map(R::into).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::db::Missing;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn a_connection_that_was_idle_for_long_is_not_used_again() {
+        let name = format!("drf-authtoken-kept-{}.sqlite3", std::process::id());
+        let file: PathBuf = std::env::temp_dir().join(name);
+        let flags = [("DATABASE_URL", format!("sqlite:///{}", file.display()))];
+        let settings = Settings::load(None, &flags, |_| Vec::new()).unwrap();
+        Database::connect(&settings, Missing::Create).await.unwrap();
+        let database = Database::connect(&settings, Missing::Refuse).await.unwrap();
+        let query = database.by_texts("SELECT 1 WHERE '' ");
+        let mut kept = Kept::new(database);
+        kept.query_texts(&query, &[""]).await.unwrap();
+        // A connection that is there works on; no other one can be opened.
+        std::fs::remove_file(&file).unwrap();
+        kept.query_texts(&query, &[""]).await.unwrap();
+        if let Some((used, _)) = &mut kept.connection {
+            *used -= MAX_IDLE;
+        }
+        assert!(kept.query_texts(&query, &[""]).await.is_err());
+    }
 }
