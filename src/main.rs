@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use drf_authtoken::db::{Database, Missing, replica};
 use drf_authtoken::django::middleware::{self, Stack};
+use drf_authtoken::management::check::against::Site;
 use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
     migrate, openapi, require_djangos_tables, serve,
@@ -69,7 +70,12 @@ enum Command {
         reset: bool,
     },
     /// Compare the database with what the service needs, and print the settings.
-    Check,
+    Check {
+        /// A running Django site whose answers to harmless questions are compared with this service's: an address
+        /// such as `https://www.example.com`, or `unix:PATH`.
+        #[arg(long, value_name = "URL", value_parser = Site::parse)]
+        against: Option<Site>,
+    },
     /// Print the OpenAPI document.
     Openapi {
         /// Which one: the true one, or the one that drf-spectacular makes of the site.
@@ -193,9 +199,9 @@ async fn run(
             };
             serve::run(settings, database, reload, ready).await
         }
-        Command::Check => {
+        Command::Check { against } => {
             let database = connect(&settings, Missing::Refuse).await?;
-            check::run(&settings, &database, out).await
+            check::run(&settings, &database, against.as_ref(), out).await
         }
         Command::Createsuperuser { username, email, noinput } => {
             let state = open(settings).await?;

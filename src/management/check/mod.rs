@@ -1,0 +1,69 @@
+//! `django.core.management.commands.check`: whether this service fits the site as it is.
+//!
+//! The live tables against what is needed, the newest password, the replica, and with `--against` the
+//! answers of a running Django. An error of the tables keeps the service from starting; a warning
+//! concerns the commands only, or the Django beside.
+
+pub mod against;
+mod issues;
+mod iterations;
+mod replica;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+
+use self::against::Site;
+use self::iterations::check_iterations;
+use self::replica::check_replica;
+use self::tables::check_tables;
+use super::CommandError;
+use crate::db::Database;
+use crate::settings::Settings;
+
+/// Prints the settings, compares, and reports as Django's `check` does: all well on standard
+/// output, warnings on standard error, and an error ends the command.
+pub async fn run(
+    settings: &Settings,
+    database: &Database,
+    site: Option<&Site>,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    for (name, value) in settings.printed() {
+        writeln!(out, "{name} = {value}")?;
+    }
+    out.flush()?;
+    let mut issues = check_tables(settings, database).await.map_err(CommandError::new)?;
+    if issues.errors.is_empty() {
+        issues.warnings.extend(check_iterations(database, settings).await?);
+    }
+    issues.warnings.extend(check_replica(settings).await);
+    // Without its tables this service would not answer as it will.
+    if let Some(site) = site.filter(|_| issues.errors.is_empty()) {
+        let asked = against::check_answers(settings, database, site, &mut issues).await?;
+        writeln!(out, "{asked}")?;
+    }
+    if !issues.errors.is_empty() {
+        return Err(issues.into_error());
+    }
+    if issues.warnings.is_empty() {
+        writeln!(out, "{}", issues.text())?;
+    } else {
+        writeln!(std::io::stderr(), "{}", issues.text())?;
+    }
+    Ok(())
+}
+
+/// What must hold before the service starts. Of the warnings only the one that concerns a
+/// running service is logged; the others are left to the command.
+pub async fn require_tables(settings: &Settings, database: &Database) -> Result<(), CommandError> {
+    let issues = check_tables(settings, database).await.map_err(CommandError::new)?;
+    if !issues.errors.is_empty() {
+        return Err(issues.into_error());
+    }
+    if let Some(issue) = check_iterations(database, settings).await? {
+        tracing::warn!("{} {}", issue.message, issue.hint);
+    }
+    Ok(())
+}

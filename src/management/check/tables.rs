@@ -1,0 +1,190 @@
+//! The live tables against what the service needs. More columns and tables than these do no harm.
+
+use sea_orm::DbErr;
+
+use super::issues::{Issue, Issues};
+use crate::db::Database;
+use crate::management::introspection::{self, Column};
+use crate::settings::{KeyType, SettingValue, Settings, TableName};
+
+/// What a column must be, whatever its exact type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Text,
+    Uuid,
+    Boolean,
+    Moment,
+}
+
+/// A column and what it must be; whether the service reads or writes it, or only a command.
+type Needed<'a> = (&'a str, Kind, bool);
+
+/// What may be NULL in Django's own tables.
+const NULL_OK: &str = "last_login";
+
+/// What the commands write beside.
+const AUTH_USER: &[(&str, Kind)] = &[
+    ("last_login", Kind::Moment),
+    ("is_superuser", Kind::Boolean),
+    ("first_name", Kind::Text),
+    ("last_name", Kind::Text),
+    ("email", Kind::Text),
+    ("is_staff", Kind::Boolean),
+    ("date_joined", Kind::Moment),
+];
+
+const MIGRATE: &str = "Run `python manage.py migrate` in the Django project, with 'django.contrib.auth' and 'rest_framework.authtoken' in INSTALLED_APPS. On an empty database this program's own `migrate` will do.";
+const CUSTOM_USER: &str = "If the project has an AUTH_USER_MODEL of its own: scripts/export_settings.py writes the settings AUTH_USER_… for it.";
+
+/// What is unique in the token table, into which log-ins write.
+const TOKEN_UNIQUE: [&str; 2] = ["key", "user_id"];
+
+pub(super) async fn check_tables(
+    settings: &Settings,
+    database: &Database,
+) -> Result<Issues, DbErr> {
+    let mut issues = Issues::default();
+    let (users, tokens) = (&settings.auth_user_table, &settings.authtoken_table);
+    let username = settings.auth_user_username_column.as_str();
+    check_table(database, users, &of_users(settings), &[username], &mut issues).await?;
+    let pk = Kind::from(settings.auth_user_pk_type);
+    let needed =
+        [("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", pk, true)];
+    check_table(database, tokens, &needed, &TOKEN_UNIQUE, &mut issues).await?;
+    let strays = introspection::stray_references(database, tokens, users).await?;
+    for (column, table) in strays {
+        if column == "user_id" {
+            let message = format!(
+                "tokens belong to the users of the table {table}, not of {}.",
+                users.print()
+            );
+            let object = format!("{}.user_id", tokens.print());
+            issues.errors.push(Issue::new(&object, "E006", message, CUSTOM_USER));
+        }
+    }
+    if settings.has_sessions() {
+        let needed = [
+            ("session_key", Kind::Text, true),
+            ("session_data", Kind::Text, true),
+            ("expire_date", Kind::Moment, true),
+        ];
+        let sessions = TableName::new("django_session");
+        check_table(database, &sessions, &needed, &["session_key"], &mut issues).await?;
+    }
+    if !settings.has_djangos_tables() {
+        // Who makes a user there knows the columns.
+        issues.warnings.retain(|issue| issue.id != "E007");
+    }
+    Ok(issues)
+}
+
+/// The columns of the user's table: those of the settings, those that forward auth tells of, and of `auth.User`
+/// the ones that the commands write.
+fn of_users(settings: &Settings) -> Vec<Needed<'_>> {
+    let mut needed = vec![
+        (settings.auth_user_pk_column.as_str(), Kind::from(settings.auth_user_pk_type), true),
+        (settings.auth_user_password_column.as_str(), Kind::Text, true),
+        (settings.auth_user_username_column.as_str(), Kind::Text, true),
+    ];
+    needed.extend(
+        settings.auth_user_is_active_column.iter().map(|name| (name.as_str(), Kind::Boolean, true)),
+    );
+    let named: Vec<&str> = needed.iter().map(|(name, ..)| *name).collect();
+    for (name, kind) in AUTH_USER.iter().filter(|(name, _)| !named.contains(name)) {
+        let is_told = settings.forward_auth && ["email", "is_staff"].contains(name);
+        if is_told || settings.has_djangos_tables() {
+            needed.push((name, *kind, is_told));
+        }
+    }
+    needed
+}
+
+async fn check_table(
+    database: &Database,
+    name: &TableName,
+    needed: &[Needed<'_>],
+    unique: &[&str],
+    issues: &mut Issues,
+) -> Result<(), DbErr> {
+    let columns = introspection::columns(database, name).await?;
+    let table = &name.print();
+    if columns.is_empty() {
+        let message = "the table does not exist, or not in the search path.".to_owned();
+        issues.errors.push(Issue::new(table, "E001", message, &format!("{MIGRATE} {CUSTOM_USER}")));
+        return Ok(());
+    }
+    for (name, kind, serves) in needed {
+        let found = columns.iter().find(|column| column.name == *name);
+        let issue = check_column(&format!("{table}.{name}"), *kind, found);
+        let level = if *serves { &mut issues.errors } else { &mut issues.warnings };
+        level.extend(issue);
+    }
+    for column in &columns {
+        let known = needed.iter().any(|(name, ..)| column.name == *name);
+        if !known && !column.has_default {
+            let serves = unique == TOKEN_UNIQUE;
+            issues.add_obstacle(table, &column.name, serves);
+        }
+    }
+    let found = introspection::unique_columns(database, name).await?;
+    for name in unique.iter().filter(|name| !found.iter().any(|column| column == *name)) {
+        let message =
+            "two rows may have the same value; logins at the same time rely on it.".to_owned();
+        let hint = format!("Add a UNIQUE constraint on {table} ({name}), as Django's tables have.");
+        issues.errors.push(Issue::new(&format!("{table}.{name}"), "E005", message, &hint));
+    }
+    Ok(())
+}
+
+fn check_column(object: &str, kind: Kind, found: Option<&Column>) -> Option<Issue> {
+    let Some(column) = found else {
+        let message = "the column does not exist.".to_owned();
+        return Some(Issue::new(object, "E002", message, MIGRATE));
+    };
+    if !kind.is(&column.data_type) {
+        let message = format!("the column is of type {}, not {}.", column.data_type, kind.types());
+        let hint = format!("Give the column the type that Django gives it. {CUSTOM_USER}");
+        return Some(Issue::new(object, "E003", message, &hint));
+    }
+    if column.null_ok && column.name != NULL_OK {
+        let message = "the column may be NULL, which Django's may not.".to_owned();
+        let hint = "Give the rows without a value one, then set the column NOT NULL.";
+        return Some(Issue::new(object, "E004", message, hint));
+    }
+    None
+}
+
+impl Kind {
+    /// Whether the database's type is one that Django's fields have; a UUID in SQLite is `char(32)`.
+    fn is(self, data_type: &str) -> bool {
+        let types: &[&str] = match self {
+            Self::Number => &["int2", "int4", "int8", "integer", "bigint", "smallint", "int"],
+            Self::Text => &["varchar", "text", "bpchar", "citext", "char"],
+            Self::Uuid => &["uuid", "char"],
+            Self::Boolean => &["bool", "boolean"],
+            Self::Moment => &["timestamptz", "datetime"],
+        };
+        types.contains(&data_type)
+    }
+
+    fn types(self) -> &'static str {
+        match self {
+            Self::Number => "an integer",
+            Self::Text => "a text",
+            Self::Uuid => "a UUID (SQLite: char(32))",
+            Self::Boolean => "a boolean",
+            Self::Moment => "a timestamp with time zone (SQLite: datetime)",
+        }
+    }
+}
+
+impl From<KeyType> for Kind {
+    fn from(key: KeyType) -> Self {
+        match key {
+            KeyType::Int | KeyType::Bigint => Self::Number,
+            KeyType::Uuid => Self::Uuid,
+            KeyType::Text => Self::Text,
+        }
+    }
+}
