@@ -39,11 +39,13 @@ class Rig:
 class Bench:
     """Makes databases and rigs; everything ends with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **further: str) -> None:
         # The cluster's user must be able to pass through.
         folder.mkdir(exist_ok=True)
         folder.chmod(0o711)
         self.folder = folder
+        # Settings of its cluster.
+        self.further = further
         self.rigs: dict[tuple[str, ...], Rig] = {}
         self.templates: dict[tuple[str, str, str], str] = {}
         self.count = 0
@@ -53,7 +55,7 @@ class Bench:
     def cluster(self) -> Cluster:
         """The PostgreSQL cluster; started when first asked for."""
         if self._cluster is None:
-            self._cluster = Cluster(self.folder)
+            self._cluster = Cluster(self.folder, **self.further)
         return self._cluster
 
     def name(self, stem: str) -> str:

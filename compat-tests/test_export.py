@@ -245,6 +245,18 @@ def test_a_pooler_by_transactions_is_told(bench: Bench, pair: Pair) -> None:
         assert told.get("DATABASE_TRANSACTION_POOLING", False) is pooled
 
 
+def test_the_replica_of_which_the_site_reads_tokens_is_told(bench: Bench, pair: Pair) -> None:
+    """Another one is a remark: with it a token would work on after its end, as it does not at the site."""
+    replica = "postgres://u:p@127.0.0.1:2/name"
+    settings = SITES["plain"] | {"REPLICA_URL": replica}
+    for routers, told in (([], None), (["project.odd.ReadReplica"], replica)):
+        url = "postgres://u:p@127.0.0.1:1/name"
+        done = export(pair, url, settings | {"DATABASE_ROUTERS": routers})
+        file = tomllib.loads(done.stdout)
+        assert (file["DATABASE_URL"], file.get("DATABASE_REPLICA_URL")) == (url, told), done.stderr
+        assert ("DATABASE_REPLICA_URL" in done.stderr) is (told is None)
+
+
 def constants() -> Any:
     """The script as a module; it imports Django only when it runs."""
     spec = importlib.util.spec_from_file_location("export_settings", EXPORT)

@@ -313,8 +313,6 @@ def database(export):
     if router.db_for_write(get_user_model()) != alias:
         export.refuse("settings.DATABASE_ROUTERS", "users and tokens are in two databases")
         return
-    if router.db_for_read(Token) != alias:
-        export.remark("tokens are read from the primary database %r too, not from a replica" % alias)
     connection = connections[alias]
     if connection.vendor == "sqlite":
         url = sqlite_url(export, connection)
@@ -329,6 +327,27 @@ def database(export):
         )
     if url:
         export.settings["DATABASE_URL"] = url
+    if url and connection.vendor == "postgresql":
+        replicas(export, alias, router.db_for_read(Token))
+
+
+def replicas(export, alias, read):
+    """The replica of which the site reads tokens; of another one a word, for the site does not take its lag."""
+    from django.db import connections
+
+    mirrors = [one for one in connections if (connections[one].settings_dict.get("TEST") or {}).get("MIRROR") == alias]
+    for one in dict.fromkeys([read, *mirrors]):
+        connection = connections[one]
+        if one == alias or connection.vendor != "postgresql":
+            continue
+        url = postgres_url(export, connection) if one == read else None
+        if url and url != export.settings["DATABASE_URL"]:
+            export.settings["DATABASE_REPLICA_URL"] = url
+        elif one != read:
+            export.remark(
+                "DATABASES[%r] is a replica of which the site reads no tokens: DATABASE_REPLICA_URL could name it,"
+                " if a token may work on for a moment after its end" % one
+            )
 
 
 def database_options(export, connection, known):
@@ -364,6 +383,9 @@ def postgres_url(export, connection):
         export.remark("DATABASES has no HOST: %s is taken, the socket's folder on most systems" % host)
     if "," in host:
         return export.refuse("settings.DATABASES[%r]" % connection.alias, "several hosts are not supported")
+    if host.startswith("/"):
+        # libpq speaks no TLS there, whatever is asked for.
+        options = {name: value for name, value in options.items() if not name.startswith("ssl")}
     user = quote(told["USER"], safe="")
     if told["PASSWORD"]:
         user += ":" + quote(told["PASSWORD"], safe="")

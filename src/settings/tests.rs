@@ -52,6 +52,25 @@ fn sqlite_urls_are_read_as_dj_database_url_reads_them() {
 }
 
 #[test]
+fn a_user_without_a_host_is_one_of_a_unix_socket() {
+    let read = |url| match from(&[("DATABASE_URL", url)]).map(|settings| settings.database_url) {
+        Ok(DatabaseUrl::Postgres(url)) => url,
+        other => format!("{other:?}"),
+    };
+    for (url, told) in [
+        ("postgres://u@/d", "postgres:///d?user=u"),
+        ("postgres://u@/d?host=/run/pg", "postgres:///d?host=/run/pg&user=u"),
+        ("postgres://u%40x:p%2F%26@:5433/d", "postgres:///d?user=u%40x&password=p%2F%26&port=5433"),
+        ("postgres://u@%2Frun%2Fpg:5433/d", "postgres://u@%2Frun%2Fpg:5433/d"),
+        ("postgres:///d?host=/run/pg", "postgres:///d?host=/run/pg"),
+    ] {
+        assert_eq!(read(url), told);
+    }
+    let settings = from(&[("DATABASE_URL", "postgres://u:hunter2@/d")]).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
 fn lists_come_from_commas_and_from_arrays() {
     let settings = from(&[("ALLOWED_HOSTS", " a.example, .b.example ,")]).unwrap();
     assert_eq!(settings.allowed_hosts, ["a.example", ".b.example"]);

@@ -494,6 +494,7 @@ impl SettingValue for DatabaseUrl {
         match scheme {
             "postgres" | "postgresql" | "pgsql" => {
                 let url = url::Url::parse(&format!("postgres://{rest}"))
+                    .or_else(|error| without_host(rest).ok_or(error))
                     .map_err(|error| format!("the URL cannot be read: {error}"))?;
                 if url.path().len() < 2 {
                     return Err(
@@ -524,6 +525,23 @@ impl SettingValue for DatabaseUrl {
             ),
         }
     }
+}
+
+/// `user:password@/name`: the server of a Unix socket. `url` has no user without a host, so that it becomes an option.
+fn without_host(rest: &str) -> Option<url::Url> {
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#'])?);
+    let (who, port) = authority.rsplit_once('@')?;
+    let (user, password) = who.split_once(':').map_or((who, None), |(user, it)| (user, Some(it)));
+    let mut url = url::Url::parse(&format!("postgres://{path}")).ok()?;
+    let port = if port.is_empty() { None } else { Some(port.strip_prefix(':')?) };
+    for (name, value) in [("user", Some(user)), ("password", password), ("port", port)] {
+        let value = value.filter(|value| !value.is_empty());
+        let value = value.map(|value| percent_decode_str(value).decode_utf8()).transpose().ok()?;
+        if let Some(value) = value {
+            url.query_pairs_mut().append_pair(name, &value);
+        }
+    }
+    Some(url)
 }
 
 /// `sqlite:///relative` and `sqlite:////absolute`: what follows the third slash is the path.

@@ -78,6 +78,13 @@ class Middleware:
         return response
 
 
+class ReadReplica:
+    """A router."""
+
+    def db_for_read(self, model, **hints):
+        return "replica"
+
+
 class Renderer(JSONRenderer):
     media_type = "application/vnd.odd+json"
 

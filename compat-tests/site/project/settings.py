@@ -10,7 +10,7 @@ SITE_APPS      `bare` leaves out admin, sessions, messages and the schema
 import json
 import os
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.conf import global_settings
 
@@ -25,8 +25,9 @@ def database(url):
         "NAME": unquote(parts.path[1:]),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname,
+        "HOST": unquote(parts.hostname or ""),
         "PORT": parts.port,
+        "OPTIONS": dict(parse_qsl(parts.query)),
     }
 
 
@@ -110,6 +111,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": OVERRIDES.pop("SCHEMA_PATH_PREFIX", None),
 }
 DATABASES["default"]["CONN_MAX_AGE"] = OVERRIDES.pop("CONN_MAX_AGE", 0)
+if "REPLICA_URL" in OVERRIDES:
+    DATABASES["replica"] = database(OVERRIDES.pop("REPLICA_URL")) | {"TEST": {"MIRROR": "default"}}
 if "DISABLE_SERVER_SIDE_CURSORS" in OVERRIDES:
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = OVERRIDES.pop("DISABLE_SERVER_SIDE_CURSORS")
 ITERATIONS = OVERRIDES.pop("PBKDF2_ITERATIONS", None)
