@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+import wire
 from bench import Bench
 from cases import SALT, pbkdf2
 from clients import ALICE, SECRET, ask, login_bytes
@@ -16,7 +17,7 @@ from differences import Allowances
 from plain_site import faults_of_a_plain_site, plain_rig
 from readme import README
 from schema import execute
-from services import Pair, start_binary
+from services import SITES, Orm, Pair, start_binary, start_exported
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),
@@ -28,9 +29,9 @@ BOB = User("bob", "builder", pbkdf2("sha256", 1000, SALT, "builder"))
 OLGA = User("olga", "outdated", pbkdf2("sha256", 500, "salt", "outdated"), "1" * 40)
 
 
-def grants() -> str:
+def grants(name: str = "grants") -> str:
     """The statements in the README."""
-    text = README.read_text().split("<!-- grants -->")[1].split("<!-- /grants -->")[0]
+    text = README.read_text().split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
     return text.replace("```sql", "").replace("```", "").strip()
 
 
@@ -54,6 +55,27 @@ def test_the_grants_of_the_readme_are_enough(
         found = faults_of_a_plain_site(rig, allowances)
         rig.stop()
     assert not found, "\n".join(found)
+
+
+def test_sessions_need_one_more(bench: Bench, pair: Pair, kind: str) -> None:
+    """Who lacks it cannot know whose session it is."""
+    site = SITES["drf-defaults"]
+    with closing(bench.database(pair, kind)) as database:
+        database.reset([ALICE])
+        orm = Orm(pair, database.url, site)
+        session = orm.ask("log_in", username="alice")["session"]
+        orm.stop()
+        for statements, expected in (
+            (grants(), 503),
+            (f"{grants()}\n{grants('session grants')}", 200),
+        ):
+            with (
+                role(bench, database.url, statements) as url,
+                start_exported(pair, url, site, bench.log("ours")) as service,
+            ):
+                cookie = f"sessionid={session}"
+                found = wire.simple(service.address, "GET", "/secret/", Cookie=cookie).status
+                assert found == expected, statements
 
 
 def test_who_may_only_read_still_checks_tokens(bench: Bench, pair: Pair, kind: str) -> None:
