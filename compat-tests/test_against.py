@@ -66,7 +66,7 @@ def assert_yes(done: Done) -> None:
 
 ASKED = (
     "plain", "bearer", "german", "locale", "locale-behind", "https", "www", "proxy", "other-paths",
-    "email-user", "no-security-headers",
+    "email-user", "no-security-headers", "basic-token", "drf-defaults",
 )  # fmt: skip
 
 
@@ -112,10 +112,22 @@ MARKING = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 # The site, the settings that are wrong on our side, and those that are named.
+CLASSES = "DEFAULT_AUTHENTICATION_CLASSES"
+TOKEN, BASIC, SESSION = (
+    f"rest_framework.authentication.{name}Authentication" for name in ("Token", "Basic", "Session")
+)
 WRONG: dict[str, tuple[str, dict[str, str], set[str]]] = {
     "another keyword": ("plain", {"TOKEN_KEYWORDS": "Bearer"}, {"TOKEN_KEYWORDS"}),
     "a keyword too few": ("bearer", {"TOKEN_KEYWORDS": "Bearer"}, {"TOKEN_KEYWORDS"}),
     "keywords in another order": ("bearer", {"TOKEN_KEYWORDS": "Token,Bearer"}, {"TOKEN_KEYWORDS"}),
+    "one class of two": ("basic-token", {CLASSES: TOKEN}, {CLASSES}),
+    "one class of three": ("drf-defaults", {CLASSES: TOKEN}, {CLASSES}),
+    "a class too many": ("plain", {CLASSES: f"{TOKEN},{BASIC}"}, {CLASSES}),
+    "a class that does not challenge": (
+        "plain",
+        {CLASSES: f"{SESSION},{TOKEN}", "SECRET_KEY": "k"},
+        {CLASSES},
+    ),
     "another language": ("german", {"LANGUAGE_CODE": "en-us"}, {"LANGUAGE_CODE"}),
     "no language of the request": ("locale", {"MIDDLEWARE": ",".join(MARKING[1:])}, {"LANGUAGES"}),
     "no slash": ("plain", {"APPEND_SLASH": "false"}, {"APPEND_SLASH"}),

@@ -45,7 +45,7 @@ causes! {
 
 /// Headers that Django or DRF gives these answers, and what decides them where it is always the same.
 pub(super) const HEADERS: [(HeaderName, Option<Cause>); 11] = [
-    (header::WWW_AUTHENTICATE, Some(KEYWORDS)),
+    (header::WWW_AUTHENTICATE, None),
     (header::CONTENT_TYPE, None),
     (header::ALLOW, None),
     (header::LOCATION, None),

@@ -16,6 +16,8 @@ pub(super) fn of_kinds(question: &Question, host: &Host, site: &Answer, ours: &A
         of_redirects(question, host, site, ours)
     } else if either(StatusCode::FORBIDDEN) {
         causes::AGENT
+    } else if [site, ours].iter().all(|answer| is_challenge(answer.status)) {
+        causes::AUTHENTICATION
     } else if either(StatusCode::BAD_REQUEST) && question.cause != causes::DJANGO {
         causes::HOSTS
     } else if either(StatusCode::NOT_FOUND) {
@@ -23,6 +25,11 @@ pub(super) fn of_kinds(question: &Question, host: &Host, site: &Answer, ours: &A
     } else {
         question.cause
     }
+}
+
+/// The one or the other is DRF's answer to nobody, by the first class of the view.
+fn is_challenge(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// Where the one redirect goes, or in what the two differ.
@@ -65,13 +72,16 @@ pub(super) fn of_header(
     site: &Answer,
     ours: &Answer,
 ) -> Cause {
-    let by_language =
-        |answer: &Answer| answer.header(name).to_lowercase().contains("accept-language");
-    if *name == header::LOCATION {
-        of_redirects(question, host, site, ours)
-    } else if *name == header::VARY && by_language(site) != by_language(ours) {
-        causes::LANGUAGES
-    } else {
-        question.cause
+    let either = |word: &str| {
+        let has = |answer: &Answer| answer.header(name).to_lowercase().contains(word);
+        has(site) != has(ours)
+    };
+    match *name {
+        header::LOCATION => of_redirects(question, host, site, ours),
+        header::WWW_AUTHENTICATE if either("basic ") => causes::AUTHENTICATION,
+        header::WWW_AUTHENTICATE => causes::KEYWORDS,
+        header::VARY if either("cookie") => causes::AUTHENTICATION,
+        header::VARY if either("accept-language") => causes::LANGUAGES,
+        _ => question.cause,
     }
 }
