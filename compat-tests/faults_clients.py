@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import resource
+import select
 import socket
 import threading
 import time
@@ -19,6 +20,9 @@ from services import Service
 from steady import Steady, percentile, statuses
 
 RATE = 50
+TURNS = 3
+# Nobody is let go during the test.
+SETTINGS = {"HEADER_TIMEOUT": 300, "BODY_TIMEOUT": 300}
 DESCRIPTORS = 64
 UPGRADE = SECRET[:-2] + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -31,7 +35,7 @@ def measure(stage: Stage) -> list[Finding]:
         database.reset([ALICE])
     found = []
     for claim in (slow, many, http2):
-        found.append(claim(stage, stage.start(url)))
+        found.append(claim(stage, stage.start(url, SETTINGS)))
         stage.stop()
     return found
 
@@ -44,18 +48,25 @@ def good(service: Service, seconds: float) -> Steady:
 
 
 @contextmanager
-def slow_clients(service: Service, number: int) -> Iterator[None]:
+def slow_clients(service: Service, number: int) -> Iterator[list[tuple[socket.socket, int]]]:
     """A byte now and then: of a head, of a body, or taken of the answers to many requests."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit[1], limit[1]))
     body = login_bytes(ALICE).replace(b"Content-Length: ", b"Content-Length: 1")
     clients = []
     for turn in range(number):
-        connection = socket.create_connection(service.address, timeout=10)
+        connection = socket.socket()
+        connection.settimeout(10)
+        if turn % 3 == 2:
+            # So that hardly more than it takes finds room in the kernel, on either side.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        connection.connect(service.address)
         connection.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            connection.send((SECRET[:-4], body, SECRET * 500)[turn % 3])
+            connection.send((SECRET[:-4], body, SECRET * 150)[turn % 3])
         clients.append((connection, turn % 3))
+    at_rest(service)
     over = threading.Event()
 
     def drip() -> None:
@@ -70,7 +81,7 @@ def slow_clients(service: Service, number: int) -> Iterator[None]:
     thread = threading.Thread(target=drip)
     thread.start()
     try:
-        yield
+        yield clients
     finally:
         over.set()
         thread.join()
@@ -78,18 +89,41 @@ def slow_clients(service: Service, number: int) -> Iterator[None]:
             connection.close()
 
 
+def is_waiting(connection: socket.socket) -> bool:
+    """Whether nothing was said to it, neither an answer nor an end."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return not poll.poll(0)
+
+
+def at_rest(service: Service) -> None:
+    """Waits until it has nothing to do: those who do not take their answers are all stuck."""
+    end, before = time.monotonic() + 60, -10
+    while (now := ticks(service)) > before + 1:
+        assert time.monotonic() < end, "it has no rest"
+        before = now
+        time.sleep(0.5)
+
+
 def slow(stage: Stage, service: Service) -> Finding:
     """2,000 of them, and good requests meanwhile."""
-    number, seconds = 2000, 60.0 if stage.long else 6.0
-    with slow_clients(service, number):
-        load = good(service, seconds)
-    p99 = percentile((one.seconds for one in load.seen), 0.99) * 1000
-    against = [f"{one.status} after {one.seconds:.1f} s" for one in load.seen if one.status != 200]
-    # The claim is 100 ms; a test on a machine with other work wants room.
-    if p99 > (100 if stage.long else 500):
-        against.append(f"p99 {p99:.0f} ms")
-    figure = f"{statuses(load.seen)}, p99 {p99:.0f} ms" if p99 < 10_000 else f"{statuses(load.seen)}"
-    how = f"{number:,} connections that drip; {RATE} good requests/s"
+    number, seconds, turns = 2000, 20.0 if stage.long else 3.0, []
+    with slow_clients(service, number) as clients:
+        for _ in range(TURNS):
+            turns.append(good(service, seconds).seen)
+        sending = [connection for connection, kind in clients if kind != 2]
+        kept = sum(map(is_waiting, sending))
+    seen = [one for turn in turns for one in turn]
+    slowest = [percentile((one.seconds for one in turn), 0.99) * 1000 for turn in turns]
+    # The clients are of this process and wait for each other: one turn may be disturbed.
+    p99 = sorted(slowest)[TURNS // 2]
+    against = [f"{one.status} after {one.seconds:.1f} s" for one in seen if one.status != 200]
+    if kept < len(sending):
+        against.append(f"nothing was proved: {len(sending) - kept} were let go")
+    if p99 > 100:
+        against.append(f"p99 {p99:.0f} ms, of the turns {', '.join(f'{one:.0f}' for one in slowest)} ms")
+    figure = f"{statuses(seen)}, p99 {p99:.0f} ms" if p99 < 10_000 else f"{statuses(seen)}"
+    how = f"{number:,} connections that drip; {RATE} good requests/s; the median of {TURNS} turns"
     return Finding("Slow clients do not keep others waiting: p99 at most 100 ms", how, figure, against)
 
 

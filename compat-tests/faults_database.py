@@ -18,6 +18,7 @@ from databases import User
 from faults import Finding, Stage
 from hole import Fault, Hole
 from postgres import Cluster
+from processes import StartError
 from services import AS_ROOT, Service
 from steady import Seen, Steady, slowest, statuses
 
@@ -286,10 +287,14 @@ def measure(stage: Stage) -> list[Finding]:
 
 @contextmanager
 def small(folder: Path) -> Iterator[None]:
-    """A file system of 96 MB."""
-    subprocess.run(
-        [*AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=96m,mode=711", "tmpfs", str(folder)], check=True
-    )
+    """A file system of 96 MB. A limit for a user or a process is another fault: its error is not ENOSPC."""
+    mount = [*AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=96m,mode=711", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
+    if mounted.returncode:
+        wanted = (
+            "a disk that is full is a file system of its own: run as root, or with sudo without a password"
+        )
+        raise StartError(f"{wanted}; {mounted.stderr.strip()}")
     try:
         yield
     finally:

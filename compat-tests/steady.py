@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,8 @@ class Seen:
     status: int
     body: bytes
     retry_after: str | None
+    # When the kernel had all of the request.
+    sent: float
 
     def is_unavailable(self) -> bool:
         """Whether it is the 503 that says when to come again."""
@@ -75,14 +78,17 @@ class Steady:
 
     def ask(self, kind: str, request: bytes) -> None:
         """One request and what comes of it; who has no patience left has no answer."""
-        began = time.monotonic()
+        began, sent = time.monotonic(), math.inf
         status, body, retry_after = 0, b"", None
         try:
-            answer = wire.exchange(self.address, request, timeout=self.patience)
+            with wire.Connection(self.address, self.patience) as connection:
+                connection.send(request)
+                sent = time.monotonic()
+                answer = connection.receive()
             status, body, retry_after = answer.status, answer.body, answer.header("retry-after")
         except (OSError, wire.WireError) as error:
             body = repr(error).encode()
-        seen = Seen(kind, began, time.monotonic() - began, status, body, retry_after)
+        seen = Seen(kind, began, time.monotonic() - began, status, body, retry_after, sent)
         with self.lock:
             self.seen.append(seen)
             self.heard(seen)

@@ -132,8 +132,11 @@ where
             },
         }
     }
-    // From here on nobody can connect.
-    drop(listener);
+    // Who has connected by now is served, if there is room; from then on nobody can connect.
+    for client in listener.close() {
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
+        threads.give(client, Some(permit));
+    }
     Ok(threads.drain().await)
 }
 

@@ -75,6 +75,12 @@ impl Listener {
         })
     }
 
+    /// Closes it, but for one that is inherited, after those who had connected by then.
+    pub(super) fn close(self) -> impl Iterator<Item = Client> {
+        let waiting = (!self.is_inherited).then(|| self.socket.into_std().ok()).flatten();
+        std::iter::from_fn(move || waiting.as_ref()?.accept())
+    }
+
     pub(super) async fn accept(&self) -> io::Result<Client> {
         Ok(match &self.socket {
             Socket::Tcp(listener) => {
@@ -84,6 +90,40 @@ impl Listener {
                 Client::Tcp(socket.into_std()?, address)
             }
             Socket::Unix(listener) => Client::Unix(listener.accept().await?.0.into_std()?),
+        })
+    }
+}
+
+/// A listening socket that the runtime does not watch any more, which asks the kernel itself.
+enum Unwatched {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Socket {
+    fn into_std(self) -> io::Result<Unwatched> {
+        Ok(match self {
+            Self::Tcp(listener) => Unwatched::Tcp(listener.into_std()?),
+            Self::Unix(listener) => Unwatched::Unix(listener.into_std()?),
+        })
+    }
+}
+
+impl Unwatched {
+    /// Who waits, if anybody does.
+    fn accept(&self) -> Option<Client> {
+        Some(match self {
+            Self::Tcp(listener) => {
+                let (socket, address) = listener.accept().ok()?;
+                let _ = socket.set_nodelay(true);
+                socket.set_nonblocking(true).ok()?;
+                Client::Tcp(socket, address)
+            }
+            Self::Unix(listener) => {
+                let (socket, _) = listener.accept().ok()?;
+                socket.set_nonblocking(true).ok()?;
+                Client::Unix(socket)
+            }
         })
     }
 }

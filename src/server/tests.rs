@@ -345,6 +345,25 @@ async fn with_a_delay_new_connections_are_served_and_closed_with_their_answer() 
 }
 
 #[tokio::test]
+async fn who_has_connected_before_the_shutdown_is_answered() {
+    let Site { address, stop, ended, .. } = site(LIMITS).await;
+    // Nothing is awaited, so that nobody is accepted before the server sees its end.
+    let connect = |_| {
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        io::Write::write_all(&mut client, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        client.set_nonblocking(true).unwrap();
+        TcpStream::from_std(client).unwrap()
+    };
+    let clients: Vec<_> = (0..50).map(connect).collect();
+    stop.send(None).unwrap();
+    for client in clients {
+        let text = rest(client).await;
+        assert!(text.starts_with(OK), "{text}");
+    }
+    assert_eq!(soon(ended).await.unwrap().unwrap(), Drained { cut_off: 0 });
+}
+
+#[tokio::test]
 async fn the_delay_ends() {
     let site = site(LIMITS).await;
     site.stop.send(Some(SHORT)).unwrap();
