@@ -39,7 +39,7 @@ LOGINS: dict[tuple[str, str | None], tuple[str, ...]] = {
     (OUTDATED, None): (USER, HASH, TOKEN, ROW),
 }
 # For who waits longer something is wrong, or Django has locked the row.
-PATIENCE = 3.0
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def one(
         change.result(PATIENCE)
     except TimeoutError:
         found.append("nothing was proved: the change waits for the log-in")
-    hold.over.set()
+    finally:
+        hold.over.set()
     answer: Timed = login.result()
     change.result()
     return found + judged(point, answer, service, database)

@@ -137,6 +137,22 @@ PATHS = {
             )
         ],
     ),
+    "sessions that are not installed": Site(
+        SITES["drf-defaults"]
+        | {
+            "INSTALLED_APPS": [
+                "django.contrib.contenttypes",
+                "django.contrib.auth",
+                "django.contrib.admin",
+                "django.contrib.messages",
+                "django.contrib.staticfiles",
+                "rest_framework",
+                "rest_framework.authtoken",
+                "drf_spectacular",
+            ]
+        },
+        ["settings.INSTALLED_APPS"],
+    ),
     "sessions without their middleware": Site(
         SITES["drf-defaults"] | {"MIDDLEWARE": COMMON}, ["settings.MIDDLEWARE"]
     ),

@@ -383,6 +383,9 @@ def postgres_url(export, connection):
         export.remark("DATABASES has no HOST: %s is taken, the socket's folder on most systems" % host)
     if "," in host:
         return export.refuse("settings.DATABASES[%r]" % connection.alias, "several hosts are not supported")
+    if options.get("sslmode") == "require" and "sslrootcert" in options:
+        # To libpq that is the same; to the service `require` checks nothing.
+        options = {**options, "sslmode": "verify-ca"}
     if host.startswith("/"):
         # libpq speaks no TLS there, whatever is asked for.
         options = {name: value for name, value in options.items() if not name.startswith("ssl")}
@@ -737,6 +740,7 @@ def sessions(export):
     from django.contrib.auth import get_user_model
     from django.contrib.auth.backends import BaseBackend, ModelBackend
     from django.contrib.auth.base_user import AbstractBaseUser
+    from django.apps import apps
     from django.db import router
     from django.utils.module_loading import import_string
     from rest_framework.authtoken.models import Token
@@ -746,7 +750,9 @@ def sessions(export):
         export.settings[name] = "None" if value in (None, False, "") else value
     if not all(isinstance(key, str) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)):
         export.refuse("settings.SECRET_KEY", "it is no text")
-    refused = False
+    refused = not apps.is_installed("django.contrib.sessions")
+    if refused:
+        export.refuse("settings.INSTALLED_APPS", "SessionAuthentication needs django.contrib.sessions")
     for name in UNSERVED_WITH_SESSIONS:
         value = getattr(settings, name)
         if value != getattr(global_settings, name):

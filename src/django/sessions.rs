@@ -11,7 +11,7 @@ use crate::settings::Settings;
 const KEY_SALT: &str = "django.contrib.sessions.SessionStore";
 
 /// `SessionBase._validate_session_key`: a shorter one is none.
-const SHORTEST_KEY: usize = 8;
+pub const SHORTEST_KEY: usize = 8;
 /// Django's own have 32 characters, and the column 40: a longer one is nobody's.
 const LONGEST_KEY: usize = 255;
 
@@ -52,8 +52,7 @@ pub async fn load(
 }
 
 /// Whether a text could be the key of a session.
-#[must_use]
-pub fn is_key(text: &str) -> bool {
+fn is_key(text: &str) -> bool {
     (SHORTEST_KEY..=LONGEST_KEY).contains(&text.chars().count()) && !text.contains('\0')
 }
 

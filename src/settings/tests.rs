@@ -60,6 +60,7 @@ fn a_user_without_a_host_is_one_of_a_unix_socket() {
     for (url, told) in [
         ("postgres://u@/d", "postgres:///d?user=u"),
         ("postgres://u@/d?host=/run/pg", "postgres:///d?host=/run/pg&user=u"),
+        ("postgres://u@/d?user=other", "postgres:///d?user=other"),
         ("postgres://u%40x:p%2F%26@:5433/d", "postgres:///d?user=u%40x&password=p%2F%26&port=5433"),
         ("postgres://u@%2Frun%2Fpg:5433/d", "postgres://u@%2Frun%2Fpg:5433/d"),
         ("postgres:///d?host=/run/pg", "postgres:///d?host=/run/pg"),

@@ -537,7 +537,9 @@ fn without_host(rest: &str) -> Option<url::Url> {
     for (name, value) in [("user", Some(user)), ("password", password), ("port", port)] {
         let value = value.filter(|value| !value.is_empty());
         let value = value.map(|value| percent_decode_str(value).decode_utf8()).transpose().ok()?;
-        if let Some(value) = value {
+        // An option comes before what stands in the URL.
+        let is_told = url.query_pairs().any(|(told, _)| told == name);
+        if let Some(value) = value.filter(|_| !is_told) {
             url.query_pairs_mut().append_pair(name, &value);
         }
     }

@@ -133,11 +133,12 @@ fn redirect(location: &str) -> Result<Response, Refused> {
     Ok(response)
 }
 
-/// `django.utils.cache.patch_vary_headers`, with one more.
+/// `django.utils.cache.patch_vary_headers`, with one more, if it is not there.
 fn patch_vary_headers(headers: &mut HeaderMap, more: &'static str) {
     let vary = headers.get(header::VARY).and_then(|vary| vary.to_str().ok());
     let vary = match vary {
         None => HeaderValue::from_static(more),
+        Some(vary) if vary.split(',').any(|one| one.trim().eq_ignore_ascii_case(more)) => return,
         Some(vary) => match HeaderValue::from_str(&format!("{vary}, {more}")) {
             Ok(vary) => vary,
             Err(_) => return,
@@ -169,6 +170,20 @@ mod tests {
         assert_eq!(around, Some(LocalePlace::AroundCommon));
         let behind = place(&[COMMON, LOCALE, WITHOUT_EFFECT[1], FRAME_OPTIONS]);
         assert_eq!(behind, Some(LocalePlace::InCommon));
+    }
+
+    #[test]
+    fn what_varies_is_told_once() {
+        let mut headers = HeaderMap::new();
+        for (more, told) in [
+            ("Accept", "Accept"),
+            ("Cookie", "Accept, Cookie"),
+            ("cookie", "Accept, Cookie"),
+            ("Accept-Language", "Accept, Cookie, Accept-Language"),
+        ] {
+            patch_vary_headers(&mut headers, more);
+            assert_eq!(headers[header::VARY], told);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use poem::{Endpoint, Request, Response, Result};
 
 use super::patch_vary_headers;
 use crate::django::http::cookie;
-use crate::django::sessions::is_key;
+use crate::django::sessions::SHORTEST_KEY;
 use crate::settings::Settings;
 
 /// A view's word that it looked at the session, `SessionBase.accessed`.
@@ -42,9 +42,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for SessionMiddleware<E> {
         let sent = cookie::of_request(request.headers(), name);
         let mut response = self.inner.call(request).await?;
         let accessed = response.extensions().get::<Accessed>().copied();
-        // A text that can be no key is an empty session, whether anybody looked at it or not.
+        // A text too short for a key is an empty session, whether anybody looked at it or not.
         let is_empty = accessed.is_some_and(|accessed| accessed.is_empty);
-        let is_deleted = sent.is_some_and(|key| is_empty || !is_key(&key));
+        let is_deleted = sent.is_some_and(|key| is_empty || key.chars().count() < SHORTEST_KEY);
         if is_deleted {
             response.extensions_mut().insert(DeleteCookie);
         }

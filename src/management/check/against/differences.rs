@@ -166,7 +166,14 @@ impl Differences {
     /// Without an answer, where others had one.
     pub(super) fn add_silence(&mut self, question: &Question, why: &str) {
         let message = format!("{}: the site gives no answer: {why}.", question.told);
-        let cause = question.cause;
+        let cause = causes::FAULT;
+        self.push(Kind::Error, "E008", cause.settings, message, cause.hint);
+    }
+
+    /// What is there takes something else than a name and a password.
+    pub(super) fn add_other_view(&mut self, question: &Question) {
+        let message = format!("{}: the view of the site takes other fields.", question.told);
+        let cause = causes::LOGIN_VIEW;
         self.push(Kind::Error, "E008", cause.settings, message, cause.hint);
     }
 

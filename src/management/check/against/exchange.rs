@@ -29,6 +29,18 @@ impl Answer {
         self.header(&header::CONTENT_TYPE).starts_with("text/html")
     }
 
+    /// Whether the site has failed, or throttles.
+    pub(super) fn is_at_fault(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// The fields that a view takes by POST, as DRF's answer to OPTIONS tells them.
+    pub(super) fn fields(&self) -> Vec<String> {
+        let told: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let fields = told.pointer("/actions/POST").and_then(serde_json::Value::as_object);
+        fields.into_iter().flat_map(serde_json::Map::keys).cloned().collect()
+    }
+
     pub(super) fn location(&self) -> String {
         self.header(&header::LOCATION)
     }

@@ -62,8 +62,16 @@ pub(super) async fn check_answers(
                     found.add_skew(skew(&theirs, before, after));
                     found.add_bar(question, &ours);
                 }
-                // Whatever answers in the view's place would answer all that is to come.
-                if !found.compare(question, &host, &theirs, &ours) && at == 0 {
+                let is_same = found.compare(question, &host, &theirs, &ours);
+                let is_options = question.method == http::Method::OPTIONS;
+                // Whatever answers in the view's place would answer all that is to come; and who has enough of
+                // questions is asked no more.
+                if !is_same && (at == 0 || is_options || theirs.is_at_fault()) {
+                    break;
+                }
+                // Another view takes other fields: it gets no POST.
+                if is_options && theirs.fields() != ours.fields() {
+                    found.add_other_view(question);
                     break;
                 }
             }
@@ -73,7 +81,10 @@ pub(super) async fn check_answers(
                 issues.errors.push(Issue::new(&site.to_string(), "E009", message, hint));
                 return Ok(format!("{site} was not asked."));
             }
-            Err(error) => found.add_silence(question, &site::told(&error)),
+            Err(error) => {
+                found.add_silence(question, &site::told(&error));
+                break;
+            }
         }
     }
     let kinds = [found.count(Kind::Error), found.count(Kind::Warning)];

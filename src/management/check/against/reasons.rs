@@ -10,7 +10,7 @@ use super::questions::Question;
 pub(super) fn of_kinds(question: &Question, host: &Host, site: &Answer, ours: &Answer) -> Cause {
     let is_page = |answer: &Answer, status| answer.status == status && answer.is_page();
     let either = |status| is_page(site, status) != is_page(ours, status);
-    if site.status.is_server_error() || site.status == StatusCode::TOO_MANY_REQUESTS {
+    if site.is_at_fault() {
         causes::FAULT
     } else if site.status.is_redirection() || ours.status.is_redirection() {
         of_redirects(question, host, site, ours)
