@@ -77,7 +77,7 @@ def play_all(bench: Bench, pair: Pair, site: str, cases: list[tuple[int, Case]],
         log = bench.log("covered")
         with start_django(pair, database.url, SITES[site], log, application="covered", **told) as service:
             for place, case in cases:
-                database.reset(case.users)
+                database.reset(case.users, case.sessions)
                 wire.exchange(
                     service.address, case.request, half_close=case.half_close, source=address_of(place)
                 )

@@ -61,7 +61,7 @@ MISTAKES = {
         settings={"ALOWED_HOSTS": [SECRET]},
     ),
     "setting of Django's that is not one of ours": Mistake(
-        2, [["SECRET_KEY", "(FILE)", "no such setting"]], settings={"SECRET_KEY": SECRET}
+        2, [["EMAIL_HOST_PASSWORD", "(FILE)", "no such setting"]], settings={"EMAIL_HOST_PASSWORD": SECRET}
     ),
     "no TOML": Mistake(
         2, [["FILE", "line 2"]], text=f'APPEND_SLASH = true\nDATABASE_URL = "postgres://site:{SECRET}@h/d\n'
