@@ -175,6 +175,15 @@ def test_a_wrong_setting_is_named_and_no_other(
 
 @SQLITE
 @pytest.mark.newest_only
+def test_answers_that_never_come_from_the_view_are_no_yes(sites: Sites, pair: Pair, kind: str) -> None:
+    """Both redirect every question to https, so that nothing of the view is compared."""
+    done = sites.get(pair, kind, "https").check(SECURE_PROXY_SSL_HEADER="")
+    assert done.returncode == 1
+    assert "(drf_authtoken.E010) GET /api-token-auth/: this service's own answer is " in done.stderr
+
+
+@SQLITE
+@pytest.mark.newest_only
 def test_the_sites_python_is_named(sites: Sites, pair: Pair, kind: str) -> None:
     other = "3.12" if pair.python_version() >= (3, 13) else "3.13"
     done = sites.get(pair, kind, "plain").check(PYTHON_VERSION=other)

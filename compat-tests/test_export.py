@@ -137,6 +137,9 @@ PATHS = {
             )
         ],
     ),
+    "sessions for other sites": Site(
+        SITES["drf-defaults"] | {"SESSION_COOKIE_SAMESITE": "None"}, ["settings.SESSION_COOKIE_SAMESITE"]
+    ),
     "sessions that are not installed": Site(
         SITES["drf-defaults"]
         | {

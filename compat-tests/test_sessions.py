@@ -12,7 +12,7 @@ import wire
 from bench import Bench, Rig
 from services import SITES, Orm, Pair, Service, export, run_binary, start_exported
 from sessions import SECRET_KEY
-from test_shared import alice, bob, key_of, login, outdated, secret, side
+from test_shared import alice, bob, check_sharing, outdated, secret, side
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 SITE = "drf-defaults"
@@ -58,16 +58,7 @@ def test_the_export_tells_the_site_and_check_says_yes(bench: Bench, pair: Pair, 
 def test_both_services_share_the_tokens_the_hashes_and_the_sessions(
     rig: Rig, first: str, second: str
 ) -> None:
-    key = key_of(login(side(rig, first), bob))
-    assert secret(side(rig, second), key).status == 200
-    assert key_of(login(side(rig, second), bob)) == key
-    assert rig.orm.ask("delete_token", username="bob") == 1
-    assert secret(side(rig, second), key).status == 403
-    key_of(login(side(rig, first), outdated))
-    renewed = rig.orm.ask("password", username="olga")
-    assert renewed.startswith("pbkdf2_sha256$1000$")
-    key_of(login(side(rig, second), outdated))
-    assert rig.orm.ask("password", username="olga") == renewed
+    check_sharing(rig, first, second, refused=403)
     told = rig.orm.ask("log_in", username="alice")
     assert both(rig, told["session"]) == {200}
     for shown in (told["csrf"], told["shown"]):

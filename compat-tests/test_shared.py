@@ -55,6 +55,20 @@ def secret(service: Service, key: str) -> wire.Response:
     return wire.simple(service.address, "GET", "/secret/", Authorization=f"Token {key}")
 
 
+def check_sharing(rig: Rig, first: str, second: str, refused: int = 401) -> None:
+    """What one makes of bob and olga is the other's at once: the token, its end, the renewed hash."""
+    key = key_of(login(side(rig, first), bob))
+    assert secret(side(rig, second), key).status == 200
+    assert key_of(login(side(rig, second), bob)) == key
+    assert rig.orm.ask("delete_token", username="bob") == 1
+    assert secret(side(rig, second), key).status == refused
+    key_of(login(side(rig, first), outdated))
+    renewed = rig.orm.ask("password", username="olga")
+    assert renewed.startswith("pbkdf2_sha256$1000$")
+    key_of(login(side(rig, second), outdated))
+    assert rig.orm.ask("password", username="olga") == renewed
+
+
 @WAYS
 def test_a_token_made_by_one_opens_the_other(rig: Rig, first: str, second: str) -> None:
     key = key_of(login(side(rig, first), bob))

@@ -9,7 +9,7 @@ import pytest
 from bench import Bench
 from databases import USER_TABLES
 from services import SITES, Pair, export, run_binary
-from test_shared import REFUSED, alice, bob, key_of, login, outdated, secret, side
+from test_shared import REFUSED, alice, bob, check_sharing, login, outdated, side
 from wire import simple
 
 pytestmark = pytest.mark.usefixtures("binary")
@@ -53,16 +53,7 @@ def test_both_services_share_the_tokens_and_the_hashes(
     rig = bench.rig(pair, kind, user_site, ours=ours, shared=True)
     for first, second in (("django", "ours"), ("ours", "django")):
         rig.our_db.reset([alice, bob, outdated])
-        key = key_of(login(side(rig, first), bob))
-        assert secret(side(rig, second), key).status == 200
-        assert key_of(login(side(rig, second), bob)) == key
-        assert rig.orm.ask("delete_token", username="bob") == 1
-        assert secret(side(rig, second), key).status == 401
-        key_of(login(side(rig, first), outdated))
-        renewed = rig.orm.ask("password", username="olga")
-        assert renewed.startswith("pbkdf2_sha256$1000$")
-        key_of(login(side(rig, second), outdated))
-        assert rig.orm.ask("password", username="olga") == renewed
+        check_sharing(rig, first, second)
         if "is_active" in USER_TABLES[SITES[user_site]["AUTH_USER_MODEL"]].columns:
             rig.orm.ask("update_user", username="alice", is_active=False)
             assert login(side(rig, second), alice).body == REFUSED

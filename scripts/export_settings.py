@@ -748,6 +748,8 @@ def sessions(export):
     for name in SERVED_WITH_SESSIONS:
         value = getattr(settings, name)
         export.settings[name] = "None" if value in (None, False, "") else value
+    if str(settings.SESSION_COOKIE_SAMESITE or "").lower() == "none":
+        export.refuse("settings.SESSION_COOKIE_SAMESITE", "a deleted cookie would lack SameSite=None and Secure")
     if not all(isinstance(key, str) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)):
         export.refuse("settings.SECRET_KEY", "it is no text")
     refused = not apps.is_installed("django.contrib.sessions")

@@ -11,29 +11,20 @@ use std::time::Duration;
 
 use regex::Regex;
 
+mod checks;
+mod database_url;
+mod sources;
 mod values;
-
-use zeroize::Zeroizing;
 
 use crate::versions::Versions;
 
+pub use database_url::DatabaseUrl;
+use sources::{nearest, read_file, shown};
+use values::text;
 pub use values::{
-    Authentication, Bind, DatabaseUrl, DjangoVersion, DrfVersion, KeyType, Messages, Networks,
-    PythonVersion, Refusals, SecretKeys, SettingValue, TableName,
+    Authentication, Bind, DjangoVersion, DrfVersion, KeyType, Messages, Networks, PythonVersion,
+    Refusals, SecretKeys, SettingValue, TableName,
 };
-
-/// Headers that an answer has for its own sake: none of them can carry an identity.
-const RESERVED_HEADERS: [http::HeaderName; 9] = [
-    http::header::CACHE_CONTROL,
-    http::header::CONNECTION,
-    http::header::CONTENT_LENGTH,
-    http::header::CONTENT_TYPE,
-    http::header::DATE,
-    http::header::RETRY_AFTER,
-    http::header::TRANSFER_ENCODING,
-    http::header::WWW_AUTHENTICATE,
-    http::HeaderName::from_static("x-auth-error"),
-];
 
 /// A setting as it was written, before it is understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -349,128 +340,6 @@ impl Settings {
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
-    /// What the types let through.
-    fn mistakes(&self) -> Vec<Mistake> {
-        let mut mistakes = Vec::new();
-        let mut check = |name: &'static str, holds: bool, remedy: &str| {
-            if !holds {
-                mistakes.push((name, remedy.to_owned()));
-            }
-        };
-        self.check_tables(&mut check);
-        self.check_replica(&mut check);
-        self.check_sessions(&mut check);
-        check("LOGIN_PATH", !self.login_path.is_empty(), "name a path");
-        let is_word = |word: &String| {
-            !word.is_empty()
-                && word.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'-')
-        };
-        let words = &self.token_keywords;
-        let are_words = !words.is_empty() && words.iter().all(is_word);
-        check("TOKEN_KEYWORDS", are_words, "write words of letters, such as Token or Bearer");
-        let is_code = |code: &str| {
-            let is_sign = |sign: u8| sign.is_ascii_alphanumeric() || b"-_@".contains(&sign);
-            !code.is_empty() && code.bytes().all(is_sign)
-        };
-        let remedy = "write codes such as de or pt-br";
-        check("LANGUAGE_CODE", is_code(&self.language_code), remedy);
-        check("LANGUAGES", self.languages.iter().all(|code| is_code(code)), remedy);
-        check("MESSAGES", self.messages.0.keys().all(|code| is_code(code)), remedy);
-        for refusal in &self.refusals.0 {
-            check("REFUSALS", false, refusal);
-        }
-        let paths: Vec<(&'static str, &str)> = self.paths().collect();
-        for (at, (name, path)) in paths.iter().enumerate() {
-            check(name, path.starts_with('/'), "begin the path with a slash");
-            let others = paths.iter().take(at);
-            let is_free = !others.into_iter().any(|(_, other)| other == path);
-            check(name, is_free, "another view has this path; choose another one");
-            // What the pages load stands beside them.
-            let is_page = ["SWAGGER_UI_PATH", "REDOC_PATH"].contains(name);
-            check(name, !is_page || path.ends_with('/'), "end the path with a slash");
-        }
-        let is_name =
-            |name: &String| name.parse().is_ok_and(|name| !RESERVED_HEADERS.contains(&name));
-        let forward = &self.forward_auth_path;
-        let bare = forward.trim_end_matches('/');
-        let is_folder = bare.len() > 1 && bare.starts_with('/') && forward.ends_with('/');
-        check("FORWARD_AUTH_PATH", is_folder, "write a path such as /forward-auth/");
-        let is_free =
-            !self.forward_auth || !paths.iter().any(|(_, path)| is_at_or_below(path, bare));
-        check(
-            "FORWARD_AUTH_PATH",
-            is_free,
-            "a view stands on or below this path; choose another one",
-        );
-        let headers = self.forward_auth_headers();
-        for (at, (setting, name)) in headers.iter().enumerate() {
-            let Some(name) = name else { continue };
-            let is_free = !headers.iter().take(at).any(|(_, other)| {
-                other.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(name))
-            });
-            check(setting, is_free, "another header has this name; choose another one");
-            let remedy = "write a header's name such as X-Auth-User, or None";
-            check(setting, is_name(name), remedy);
-        }
-        let id = self.request_id_header.as_ref().is_none_or(is_name);
-        check("REQUEST_ID_HEADER", id, "write a header's name such as X-Request-ID, or None");
-        let policy = self.secure_referrer_policy.as_ref().map(|values| values.join(","));
-        let is_header = |value: &str| http::HeaderValue::from_str(value).is_ok();
-        let unset = String::new();
-        for (name, value) in [
-            ("X_FRAME_OPTIONS", Some(&self.x_frame_options)),
-            ("SECURE_REFERRER_POLICY", policy.as_ref()),
-            ("SECURE_CROSS_ORIGIN_OPENER_POLICY", self.secure_cross_origin_opener_policy.as_ref()),
-            ("SECURE_SSL_HOST", self.secure_ssl_host.as_ref()),
-        ] {
-            let value = value.unwrap_or(&unset);
-            check(name, is_header(value), "write a value that can stand in a header");
-        }
-        let proxy = &self.secure_proxy_ssl_header;
-        let is_pair = proxy.is_empty() || (proxy.len() == 2 && self.proxy_ssl_header().is_some());
-        check("SECURE_PROXY_SSL_HEADER", is_pair, "write two items: HTTP_X_FORWARDED_PROTO,https");
-        let most = self.max_connections;
-        check("MAX_CONNECTIONS", (1..=1_000_000).contains(&most), "write 1 to 1000000");
-        check("HASHING_NICE", self.hashing_nice <= 19, "write 0 to 19");
-        check("REQUEST_THREADS", self.request_threads <= 1024, "write 0 to 1024");
-        check("HASHING_THREADS", self.hashing_threads <= 1024, "write 0 to 1024");
-        let connections = self.database_connections;
-        check("DATABASE_CONNECTIONS", (1..=1000).contains(&connections), "write 1 to 1000");
-        let body = self.max_body_size;
-        check("MAX_BODY_SIZE", (1024..=1 << 30).contains(&body), "write 1024 to 1073741824");
-        check("BODY_MEMORY", self.body_memory >= body, "write at least MAX_BODY_SIZE");
-        check("BODY_MEMORY", self.body_memory <= 1 << 40, "write at most 1099511627776");
-        // Django reads the number as an int of C.
-        let in_int = |iterations: u32| (1..=i32::MAX.unsigned_abs()).contains(&iterations);
-        let ours = self.pbkdf2_iterations.is_none_or(in_int);
-        check("PBKDF2_ITERATIONS", ours, "write 1 to 2147483647");
-        check("PBKDF2_MAX_ITERATIONS", in_int(self.pbkdf2_max_iterations), "write 1 to 2147483647");
-        mistakes
-    }
-
-    /// What `SessionAuthentication` needs beside its cookie.
-    fn check_sessions(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
-        let is_key = |key: &Zeroizing<String>| !key.is_empty();
-        let (now, before) = (&self.secret_key.0, &self.secret_key_fallbacks.0);
-        let is_signed = now.len() == 1 && now.iter().chain(before).all(is_key);
-        let remedy = "SessionAuthentication needs the site's SECRET_KEY";
-        check("SECRET_KEY", !self.has_sessions() || is_signed, remedy);
-        let remedy = "write a header as WSGI names it, such as HTTP_X_CSRFTOKEN";
-        check("CSRF_HEADER_NAME", self.csrf_header().is_some(), remedy);
-        let is_plain = |text: &str| {
-            text.bytes().all(|sign| sign.is_ascii_graphic() && !b";,\"\\".contains(&sign))
-        };
-        for (name, value) in [
-            ("SESSION_COOKIE_NAME", Some(&self.session_cookie_name)),
-            ("SESSION_COOKIE_DOMAIN", self.session_cookie_domain.as_ref()),
-            ("SESSION_COOKIE_PATH", Some(&self.session_cookie_path)),
-            ("SESSION_COOKIE_SAMESITE", self.session_cookie_samesite.as_ref()),
-        ] {
-            let is_good = value.is_none_or(|value| !value.is_empty() && is_plain(value));
-            check(name, is_good, "write what can stand in a cookie");
-        }
-    }
-
     /// Whether the site has `SessionAuthentication`.
     #[must_use]
     pub fn has_sessions(&self) -> bool {
@@ -487,59 +356,6 @@ impl Settings {
     pub fn csrf_header(&self) -> Option<http::HeaderName> {
         let name = self.csrf_header_name.strip_prefix("HTTP_")?;
         name.replace('_', "-").to_ascii_lowercase().parse().ok()
-    }
-
-    /// The names of tables and columns, which statements put between quotes.
-    fn check_tables(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
-        for (name, column) in [
-            ("AUTH_USER_PK_COLUMN", Some(&self.auth_user_pk_column)),
-            ("AUTH_USER_USERNAME_COLUMN", Some(&self.auth_user_username_column)),
-            ("AUTH_USER_PASSWORD_COLUMN", Some(&self.auth_user_password_column)),
-            ("AUTH_USER_IS_ACTIVE_COLUMN", self.auth_user_is_active_column.as_ref()),
-        ] {
-            let is_name = column.is_none_or(|column| values::is_identifier(column));
-            check(name, is_name, "write the name of a column, without quotes");
-        }
-        let is_sqlite = matches!(self.database_url, DatabaseUrl::Sqlite(_));
-        for (name, table) in
-            [("AUTH_USER_TABLE", &self.auth_user_table), ("AUTHTOKEN_TABLE", &self.authtoken_table)]
-        {
-            let fits = !(is_sqlite && table.schema().is_some());
-            check(name, fits, "SQLite has no schemas; name the table alone");
-        }
-        let has_groups = self.has_djangos_tables()
-            || !self.forward_auth
-            || self.forward_auth_groups_header.is_none();
-        let remedy = "only the groups of Django's own auth.User are read; write None";
-        check("FORWARD_AUTH_GROUPS_HEADER", has_groups, remedy);
-    }
-
-    /// A replica is one of PostgreSQL's, of another server, and given up before the primary.
-    fn check_replica(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
-        let Some(replica) = &self.database_replica_url else { return };
-        let is_postgres = |url| matches!(url, &DatabaseUrl::Postgres(_));
-        let both = is_postgres(&self.database_url) && is_postgres(replica);
-        let remedy = "only PostgreSQL has replicas: write a postgres:// URL here and in DATABASE_URL, or None";
-        check("DATABASE_REPLICA_URL", both, remedy);
-        let is_another = *replica != self.database_url;
-        let remedy = "this is DATABASE_URL: name the standby, or None";
-        check("DATABASE_REPLICA_URL", is_another, remedy);
-        // A request may wait for the look-up before its own, and the whole wait is DATABASE_TIMEOUT.
-        let is_sooner = self.database_replica_timeout <= self.database_timeout / 4;
-        let remedy = "write at most a quarter of DATABASE_TIMEOUT";
-        check("DATABASE_REPLICA_TIMEOUT", is_sooner, remedy);
-    }
-
-    /// The settings that are paths, as far as something is served there.
-    fn paths(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let logins = self.login_path.iter().map(|path| ("LOGIN_PATH", Some(path)));
-        let paths = [
-            ("SECRET_PATH", self.secret_path.as_ref()),
-            ("SCHEMA_PATH", self.schema_path.as_ref()),
-            ("SWAGGER_UI_PATH", self.swagger_ui_path.as_ref()),
-            ("REDOC_PATH", self.redoc_path.as_ref()),
-        ];
-        logins.chain(paths).filter_map(|(name, path)| Some((name, path?.as_str())))
     }
 
     /// `SECURE_PROXY_SSL_HEADER` as the header's name and the value that means https.
@@ -592,66 +408,11 @@ impl Settings {
     }
 }
 
-/// The setting that a mistyped name was meant to be.
-fn nearest(name: &str) -> Option<&'static str> {
-    let alike = |known: &'static str| (strsim::jaro_winkler(&name.to_uppercase(), known), known);
-    let best =
-        TABLE.iter().map(|row| alike(row.name)).max_by(|one, other| one.0.total_cmp(&other.0));
-    best.filter(|(likeness, _)| *likeness > 0.9).map(|(_, known)| known)
-}
-
 /// An environment variable that is not a setting: `DJANGO_SUPERUSER_…`, the user's own name.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
     std::env::var(name).ok()
-}
-
-fn shown(raw: &Raw) -> String {
-    match raw {
-        Raw::Text(text) => format!("{text:?}"),
-        Raw::List(items) => format!("{items:?}"),
-        Raw::Table(_) => "(a table)".to_owned(),
-    }
-}
-
-/// The settings of a TOML file, each with its source.
-fn read_file(path: &Path) -> Result<Vec<(String, Raw, String)>, Vec<SettingError>> {
-    let fail = |why: String| vec![SettingError(format!("settings file {}: {why}", path.display()))];
-    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        // Its Display quotes the line, which may hold a password.
-        let line = error.span().map_or(1, |span| {
-            1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count()
-        });
-        fail(format!("line {line}: {}", error.message()))
-    })?;
-    Ok(table
-        .into_iter()
-        .map(|(name, value)| (name, raw_of(value), path.display().to_string()))
-        .collect())
-}
-
-fn raw_of(value: toml::Value) -> Raw {
-    match value {
-        toml::Value::String(text) => Raw::Text(text),
-        toml::Value::Array(items) => Raw::List(
-            items
-                .into_iter()
-                .map(|item| match item {
-                    toml::Value::String(text) => text,
-                    other => other.to_string(),
-                })
-                .collect(),
-        ),
-        toml::Value::Table(table) => Raw::Table(table),
-        other => Raw::Text(other.to_string()),
-    }
-}
-
-/// Whether `path` is `folder`, written without its last slash, or below it.
-fn is_at_or_below(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -70,11 +70,7 @@ impl<E> Cookies<E> {
         let (name, path) = (&settings.session_cookie_name, &settings.session_cookie_path);
         let domain = part("Domain", &settings.session_cookie_domain);
         let same_site = part("SameSite", &settings.session_cookie_samesite);
-        let is_none = settings
-            .session_cookie_samesite
-            .as_ref()
-            .is_some_and(|one| one.eq_ignore_ascii_case("none"));
-        let is_secure = is_none || name.starts_with("__Secure-") || name.starts_with("__Host-");
+        let is_secure = name.starts_with("__Secure-") || name.starts_with("__Host-");
         let secure = if is_secure { "; Secure" } else { "" };
         let value = format!(
             "{name}=\"\"{domain}; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path={path}{same_site}{secure}"

@@ -199,7 +199,7 @@ impl Differences {
         );
         let hint = "If it is a redirect to https, set SECURE_PROXY_SSL_HEADER; if a bad request, ALLOWED_HOSTS.";
         let object = self.site.clone();
-        self.push(Kind::Warning, "W008", &object, message, hint);
+        self.push(Kind::Error, "E010", &object, message, hint);
     }
 
     fn push(
