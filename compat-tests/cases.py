@@ -2,8 +2,8 @@
 
 A file holds `why`, `python` (where the rule stands in Django or DRF) and defaults for its cases;
 `[cases.NAME]` overrides them. `head` is the request line and headers, a line each; `body` follows.
-With `user_models` the cases run on the sites with a user model of their own too, and on the one with DRF's
-defaults.
+With `user_models` the cases run on the sites with a user model of their own too, on the one with DRF's
+defaults, and on the one with a prefix and Bearer.
 In `head` and `body` any other key of the case may be named as `<<key>>`, and these work as well:
 (a line of `head` that expands to nothing is left out)
 `<<token:alice>>` her key, `<<session:NAME>>` that of a session, `<<x:FF00>>` raw bytes, `<<repeat:12:ab>>`,
@@ -26,6 +26,8 @@ from sessions import FALLBACK, Session
 FOLDER = Path(__file__).parent / "cases"
 SALT = "abcdefghijklmnopqrstuv"
 SITE_ITERATIONS = 1000
+# The paths of the seed, and where `project.prefixed` has them.
+PREFIXED = ((rb"/api-token-auth/(?=[ ?])", b"/api/v1/token/"), (rb"/secret\b", b"/api/v1/secret"))
 KNOWN_KEYS = {
     "why", "python", "users", "head", "body", "status", "changes", "site", "pairs", "databases",
     "sites", "half_close", "empty_body", "server_error", "ours", "gap", "python_from",
@@ -106,9 +108,24 @@ class Case:
         status = told.get(self.expected.status, self.expected.status)
         return replace(self, expected=replace(self.expected, status=status), ours=ours)
 
+    def under_the_prefix(self) -> Case:
+        """The same case for the paths of `project.prefixed`, where Bearer is the keyword and Token is none."""
+        request = self.request
+        for path, there in PREFIXED:
+            request = re.sub(rb"(?m)^([A-Z]+) " + path, rb"\1 " + there, request)
+        swapped = re.sub(rb"(?im)^(authorization:[ \t]*)(token|bearer)\b", swap, request)
+        return replace(self, request=swapped)
+
     def without_ours(self) -> Case:
         """The same case where a second Django stands in our place."""
         return replace(self, ours=None)
+
+
+def swap(header: re.Match[bytes]) -> bytes:
+    """The other keyword, written alike."""
+    keyword = header[2]
+    other = b"Bearer" if keyword.lower() == b"token" else b"Token"
+    return header[1] + (other if keyword.istitle() else other.lower() if keyword.islower() else other.upper())
 
 
 @dataclass

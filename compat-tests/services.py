@@ -127,6 +127,14 @@ SITES: dict[str, dict[str, Any]] = {
             ]
         },
     },
+    # Three paths, a prefix and one keyword, which is not Token.
+    "prefix-bearer": QUICK_HASH
+    | {
+        "ROOT_URLCONF": "project.prefixed",
+        "REST_FRAMEWORK": {
+            "DEFAULT_AUTHENTICATION_CLASSES": ["project.authentication.BearerAuthentication"]
+        },
+    },
     "token-basic": QUICK_HASH | authentication("Token", "Basic"),
     "basic-token": QUICK_HASH | authentication("Basic", "Token"),
     # DRF's defaults and tokens behind them, in German; what a reverse proxy with https adds.
@@ -301,6 +309,11 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def operations(self) -> Service:
+        """The listener of ours for operations, at the address that it logs."""
+        match = self.process.wait_for(r"operations.*http://(127\.0\.0\.1):([0-9]+)")
+        return Service(self.process, (match[1], int(match[2])))
 
     def is_alive(self) -> bool:
         """Whether its process has not ended."""

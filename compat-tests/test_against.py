@@ -66,7 +66,7 @@ def assert_yes(done: Done) -> None:
 
 ASKED = (
     "plain", "bearer", "german", "locale", "locale-behind", "https", "www", "proxy", "other-paths",
-    "email-user", "no-security-headers", "basic-token", "drf-defaults",
+    "email-user", "no-security-headers", "basic-token", "drf-defaults", "prefix-bearer",
 )  # fmt: skip
 
 

@@ -49,13 +49,16 @@ def test_user_models_of_a_sites_own_answer_as_auth_user_does(
 
 
 @pytest.mark.newest_only
-def test_a_site_with_drfs_defaults_in_german_answers_as_django_does(
-    bench: Bench, pair: Pair, kind: str, common_case: Case, ours: str, allowances: Allowances
+@pytest.mark.parametrize("site", ["drf-defaults", "prefix-bearer"])
+def test_other_sites_answer_the_common_cases_as_django_does(
+    bench: Bench, pair: Pair, kind: str, common_case: Case, site: str, ours: str, allowances: Allowances
 ) -> None:
-    case = common_case.where_nobody_challenges()
+    case = (
+        common_case.where_nobody_challenges() if site == "drf-defaults" else common_case.under_the_prefix()
+    )
     if ours == "django":
         case = case.without_ours()
-    (first, second), faults = compare(bench.rig(pair, kind, "drf-defaults", ours=ours), case)
+    (first, second), faults = compare(bench.rig(pair, kind, site, ours=ours), case)
     judge = allowances.unexplained if ours == "binary" else allowances.random_only
     report(case, faults + [str(one) for one in judge(case.id, differences(first, second))])
 

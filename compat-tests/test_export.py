@@ -190,6 +190,14 @@ PATHS = {
     "wrapped view": odd("wrapped", "rest_framework.authtoken.views.ObtainAuthToken"),
     "arguments of as_view": odd("initkwargs", "rest_framework.authtoken.views.ObtainAuthToken"),
     "two paths": odd("prefix", LOGIN_PATH=["/api/v1/token.auth/", "/api/v1/token.auth"]),
+    "prefix, three paths and Bearer": Site(
+        SITES["prefix-bearer"],
+        told={
+            "LOGIN_PATH": ["/api/v1/token/", "/api/v1/token", "/api/v1/login.json", "/api-token-auth/"],
+            "SECRET_PATH": "/api/v1/secret/",
+            "TOKEN_KEYWORDS": ["Bearer"],
+        },
+    ),
     "path with a variable": odd(
         "converter", "rest_framework.authtoken.views.ObtainAuthToken", "settings.ROOT_URLCONF"
     ),
