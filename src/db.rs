@@ -181,11 +181,7 @@ impl Database {
     /// A query that ends with a condition on one text, for [`Kept::query_texts`].
     #[must_use]
     pub fn by_texts(&self, select: &str) -> ByTexts {
-        let many = match self.connection.get_database_backend() {
-            DbBackend::Sqlite => "IN (SELECT value FROM json_each($1))",
-            _ => "= ANY($1)",
-        };
-        ByTexts::new(select, many)
+        ByTexts::new(select, self.connection.get_database_backend())
     }
 
     /// A subquery: the values of a column in `from`, as the text of a JSON list.

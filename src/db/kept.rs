@@ -15,10 +15,13 @@ use super::{Database, DatabaseError, is_broken};
 /// forgotten meanwhile would be waited for until `DATABASE_TIMEOUT`; a new one costs milliseconds.
 const MAX_IDLE: Duration = Duration::from_secs(10);
 
-/// A query by one text, and by any number of them.
+/// A query by one text, and by any number of them as a JSON list.
 ///
-/// Why two? PostgreSQL thinks that a list in a prepared statement is long, and plans the
-/// statement anew each time when it is short.
+/// Why two? One text needs no list. And why not `= ANY($1)`? PostgreSQL estimates rows by the length of the
+/// array, finds that a plan for this length is better than the prepared one, and plans anew for every look-up;
+/// and where the table is small or the list long, it reads the whole table and compares each key with each
+/// text. How long a JSON list is it does not look at, and behind `OFFSET 0` nothing but an index serves each
+/// text: one plan, whose cost does not grow with the table.
 #[derive(Debug, Clone)]
 pub struct ByTexts {
     one: Arc<str>,
@@ -26,9 +29,16 @@ pub struct ByTexts {
 }
 
 impl ByTexts {
-    /// `many` is the condition on several.
-    pub(super) fn new(select: &str, many: &str) -> Self {
-        Self { one: format!("{select} = $1").into(), many: format!("{select} {many}").into() }
+    /// `select` ends with what the text is compared to.
+    pub(super) fn new(select: &str, backend: DbBackend) -> Self {
+        let many = match backend {
+            DbBackend::Sqlite => format!("{select} IN (SELECT value FROM json_each($1))"),
+            _ => format!(
+                "SELECT found.* FROM json_array_elements_text(CAST($1 AS json)) AS wanted (text) \
+                 CROSS JOIN LATERAL ({select} = wanted.text OFFSET 0) AS found"
+            ),
+        };
+        Self { one: format!("{select} = $1").into(), many: many.into() }
     }
 
     /// The query by one text, its only value.
@@ -115,9 +125,9 @@ impl KeptConnection {
                 results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
             }
             (Self::Sqlite(connection), texts) => {
-                let texts = serde_json::Value::from(texts).to_string();
+                let list = json_list(texts)?;
                 results(
-                    sqlx::query(sql(&query.many)).bind(texts).fetch_all(&mut **connection).await,
+                    sqlx::query(sql(&query.many)).bind(list).fetch_all(&mut **connection).await,
                 )
             }
         }
@@ -136,13 +146,17 @@ pub(super) async fn query_postgres(
         values.add(*text).map_err(sqlx::Error::Encode)?;
         sql(&query.one)
     } else {
-        values.add(texts).map_err(sqlx::Error::Encode)?;
+        values.add(json_list(texts)?).map_err(sqlx::Error::Encode)?;
         sql(&query.many)
     };
     results(match apart {
         Some(apart) => apart.query(connection, sql, values).await,
         None => sqlx::query_with(sql, values).fetch_all(connection).await,
     })
+}
+
+fn json_list(texts: &[&str]) -> Result<String, sqlx::Error> {
+    serde_json::to_string(texts).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// Made of names in this program only.
