@@ -181,13 +181,11 @@ def test_a_canary_is_in_no_log_no_metric_and_no_error(
         settings |= {"OPERATIONS_BIND": "127.0.0.1:0"}
         said = b""
         with start_binary(pair, url, settings, log) as service:
-            match = service.process.wait_for(r"operations.*http://(127\.0\.0\.1):([0-9]+)")
             for request in [*canaries(), login_bytes(alice), SECRET.replace(KEY.encode(), TOKEN.encode())]:
                 answer = ask(service, request).answer
                 if answer.status >= 400:
                     said += answer.body + str(answer.headers).encode()
-            operations = Service(service.process, (match[1], int(match[2])))
-            metrics = ask(operations, b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").answer.body
+            metrics = ask(service.operations(), b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").answer.body
         text = log.read_text()
         assert "answered" in text and "login" in text and b"Forward Auth" in metrics and len(said) > 5000
         for where in (text, metrics.decode(), said.decode("latin-1")):

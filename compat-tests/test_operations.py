@@ -65,8 +65,7 @@ class Watched:
 
 def watched(service: Service) -> Watched:
     """With the address that it logs."""
-    match = service.process.wait_for(r"operations.*http://(127\.0\.0\.1):([0-9]+)")
-    return Watched(service, Service(service.process, (match[1], int(match[2]))))
+    return Watched(service, service.operations())
 
 
 @pytest.fixture

@@ -261,8 +261,7 @@ def test_the_metrics_tell_that_the_replica_is_used(
 ) -> None:
     settings = told(database, OPERATIONS_BIND="127.0.0.1:0")
     with start_binary(pair, database.url, settings, own_bench.log("ours")) as service:
-        at = service.process.wait_for(r"operations.*address=\"?http://127\.0\.0\.1:([0-9]+)")
-        operations = ("127.0.0.1", int(at[1]))
+        operations = service.operations().address
         wait_until_used(service, database)
         answer = wire.exchange(operations, b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n")
         ready = wire.exchange(operations, b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n")

@@ -9,6 +9,7 @@ import functools
 import sqlite3
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from pooler import start_pgbouncer
 TOKENS = 10_000
 SIZES = (1_000, 100_000, 1_000_000, 10_000_000)
 CLIENTS = (1, 4, 16, 64, 256, 1_024)
+OPERATIONS = {"OPERATIONS_BIND": "127.0.0.1:0"}
 NGINX = """daemon off;
 pid nginx.pid;
 error_log nginx_error.log;
@@ -87,12 +89,37 @@ def filled_sqlite(work: Bench, pair: Pair, tokens: int) -> str:
     return url
 
 
+def lookups(service: Service) -> tuple[float, float]:
+    """How many tokens the service has looked up, and in how many statements."""
+    with urllib.request.urlopen(f"{service.operations().base}/metrics") as answer:
+        text = answer.read().decode()
+    keys, statements = (
+        float(text.split(f"\ndrf_authtoken_lookup_keys_{part} ")[1].split()[0]) for part in ("sum", "count")
+    )
+    return keys, statements
+
+
+def shared(service: Service, server: int, clients: int, seconds: float, asked: Asked) -> dict[str, Any]:
+    """What is measured, and how many tokens shared a statement."""
+    before = lookups(service)
+    found = measured(service, server, clients, seconds, asked)
+    keys, statements = (now - then for now, then in zip(lookups(service), before, strict=True))
+    return found | {"shared": keys / max(1, statements)}
+
+
 def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, rounds: int) -> Figures:
-    """64 clients, tokens taken evenly from the whole table."""
+    """Tokens taken evenly from the whole table: by one client, each of whose checks is a statement of its own,
+    so that sizes can be compared; and by 64."""
     server = work.cluster.process.child.pid
-    services = {size: start_binary(pair, url, {}, work.log("ours")) for size, url in urls.items()}
+    services = {
+        size: start_binary(pair, url, OPERATIONS, work.log("ours"))
+        for size, url in urls.items()
+    }
     runs: dict[str, Callable[[], dict[str, Any]]] = {
-        f"{size:,} tokens": functools.partial(measured, service, server, 64, seconds, Asked(size))
+        f"{size:,} tokens, {clients} client{'s' * (clients > 1)}": functools.partial(
+            shared, service, server, clients, seconds, Asked(size)
+        )
+        for clients in (1, 64)
         for size, service in services.items()
     }
     try:
@@ -107,7 +134,7 @@ def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, round
 def by_clients(service: Service, server: int, counts: Sequence[int], seconds: float, rounds: int) -> Figures:
     """One service, more and more clients."""
     runs: dict[str, Callable[[], dict[str, Any]]] = {
-        f"{clients:,} clients": functools.partial(measured, service, server, clients, seconds, Asked(TOKENS))
+        f"{clients:,} clients": functools.partial(shared, service, server, clients, seconds, Asked(TOKENS))
         for clients in counts
     }
     return alternating(runs, rounds)
@@ -153,12 +180,13 @@ def by_layout(work: Bench, pair: Pair, url: str, seconds: float, rounds: int) ->
 def table(figures: Figures) -> str:
     """The figures for the README."""
     lines = [
-        "| | req/s | p50 / p99 ms | µs of the service / of PostgreSQL | RSS MB |",
-        "|---|---|---|---|---|",
+        "| | req/s | p50 / p99 ms | tokens a SELECT | µs of the service / of PostgreSQL | RSS MB |",
+        "|---|---|---|---|---|---|",
     ]
     for name, one in figures.items():
+        each = f"{one['shared']:.1f}" if "shared" in one else ""
         lines.append(
-            f"| {name} | {one['rate']:,.0f} | {one['p50']:.2f} / {one['p99']:.2f} "
+            f"| {name} | {one['rate']:,.0f} | {one['p50']:.2f} / {one['p99']:.2f} | {each} "
             f"| {one['cpu']:.1f} / {one['postgres_cpu']:.1f} | {one['rss']:.0f} |"
         )
     return "\n".join(lines)
@@ -172,7 +200,9 @@ def draw(figures: Figures, file: Path) -> None:
     from matplotlib import pyplot
 
     rows = {
-        int(name.split()[0].replace(",", "")): one for name, one in figures.items() if name.endswith("tokens")
+        int(name.split()[0].replace(",", "")): one
+        for name, one in figures.items()
+        if name.endswith("tokens, 1 client")
     }
     axes = pyplot.subplots(figsize=(6, 3.5))[1]
     for part, label in (("cpu", "this service"), ("postgres_cpu", "PostgreSQL")):
@@ -182,7 +212,7 @@ def draw(figures: Figures, file: Path) -> None:
         ylim=(0, None),
         xlabel="tokens in the table",
         ylabel="µs of CPU a check",
-        title="64 clients, 2 cores",
+        title="1 client, 2 cores",
     )
     axes.grid(alpha=0.3)
     axes.legend()
@@ -202,7 +232,7 @@ def main() -> None:
             pair = pairs()[0]
             figures = by_size(work, pair, filled(work, pair, sizes), seconds, rounds)
             (url,) = filled(work, pair, [TOKENS]).values()
-            with start_binary(pair, url, {}, work.log("ours")) as service:
+            with start_binary(pair, url, OPERATIONS, work.log("ours")) as service:
                 figures |= by_clients(service, work.cluster.process.child.pid, counts, seconds, rounds)
             figures |= by_layout(work, pair, url, seconds, rounds)
         finally:
