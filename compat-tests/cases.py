@@ -109,12 +109,12 @@ class Case:
         return replace(self, expected=replace(self.expected, status=status), ours=ours)
 
     def under_the_prefix(self) -> Case:
-        """The same case for the paths of `project.prefixed`, where Bearer is the keyword and Token is none."""
-        request = self.request
+        """The same case for the paths of `project.prefixed`, where Bearer is the keyword and not Token."""
+        head, blank, body = self.request.partition(b"\r\n\r\n")
         for path, there in PREFIXED:
-            request = re.sub(rb"(?m)^([A-Z]+) " + path, rb"\1 " + there, request)
-        swapped = re.sub(rb"(?im)^(authorization:[ \t]*)(token|bearer)\b", swap, request)
-        return replace(self, request=swapped)
+            head = re.sub(rb"^([A-Z]+) " + path, rb"\1 " + there, head)
+        head = re.sub(rb"(?im)^(authorization:[ \t]*)(token|bearer)\b", swap, head)
+        return replace(self, request=head + blank + body)
 
     def without_ours(self) -> Case:
         """The same case where a second Django stands in our place."""

@@ -127,13 +127,11 @@ SITES: dict[str, dict[str, Any]] = {
             ]
         },
     },
-    # Three paths, a prefix and one keyword, which is not Token.
+    # Three routes, a prefix and one keyword, which is not Token.
     "prefix-bearer": QUICK_HASH
     | {
         "ROOT_URLCONF": "project.prefixed",
-        "REST_FRAMEWORK": {
-            "DEFAULT_AUTHENTICATION_CLASSES": ["project.authentication.BearerAuthentication"]
-        },
+        "REST_FRAMEWORK": {"DEFAULT_AUTHENTICATION_CLASSES": ["project.authentication.BearerAuthentication"]},
     },
     "token-basic": QUICK_HASH | authentication("Token", "Basic"),
     "basic-token": QUICK_HASH | authentication("Basic", "Token"),

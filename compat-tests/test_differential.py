@@ -12,6 +12,9 @@ from compare import compare, differences
 from differences import Allowances
 from services import Pair
 
+# Sites that have all that the common cases need, and what these are there.
+OTHER_SITES = {"drf-defaults": Case.where_nobody_challenges, "prefix-bearer": Case.under_the_prefix}
+
 
 def report(case: Case, faults: list[str]) -> None:
     """Fails with all that was found, and the request that shows it."""
@@ -49,13 +52,11 @@ def test_user_models_of_a_sites_own_answer_as_auth_user_does(
 
 
 @pytest.mark.newest_only
-@pytest.mark.parametrize("site", ["drf-defaults", "prefix-bearer"])
+@pytest.mark.parametrize("site", OTHER_SITES)
 def test_other_sites_answer_the_common_cases_as_django_does(
     bench: Bench, pair: Pair, kind: str, common_case: Case, site: str, ours: str, allowances: Allowances
 ) -> None:
-    case = (
-        common_case.where_nobody_challenges() if site == "drf-defaults" else common_case.under_the_prefix()
-    )
+    case = OTHER_SITES[site](common_case)
     if ours == "django":
         case = case.without_ours()
     (first, second), faults = compare(bench.rig(pair, kind, site, ours=ours), case)

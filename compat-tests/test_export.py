@@ -190,7 +190,7 @@ PATHS = {
     "wrapped view": odd("wrapped", "rest_framework.authtoken.views.ObtainAuthToken"),
     "arguments of as_view": odd("initkwargs", "rest_framework.authtoken.views.ObtainAuthToken"),
     "two paths": odd("prefix", LOGIN_PATH=["/api/v1/token.auth/", "/api/v1/token.auth"]),
-    "prefix, three paths and Bearer": Site(
+    "prefix, three routes and Bearer": Site(
         SITES["prefix-bearer"],
         told={
             "LOGIN_PATH": ["/api/v1/token/", "/api/v1/token", "/api/v1/login.json", "/api-token-auth/"],

@@ -18,7 +18,7 @@ from bench import Bench
 from cases import pbkdf2
 from clients import ALICE, KEY, SECRET, ask, basic_bytes, login_bytes
 from databases import User
-from services import BASIC_AND_TOKEN, Pair, Service, start_binary
+from services import BASIC_AND_TOKEN, Pair, start_binary
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 

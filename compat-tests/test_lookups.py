@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import select
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 import wire
 from bench import Bench
 from cases import SALT, pbkdf2
-from clients import ALICE, SECRET, login_bytes
+from clients import ALICE, KEY, SECRET, login_bytes
 from databases import User
 from services import QUICK_HASH, Orm, Pair, start_binary
 
@@ -28,26 +29,77 @@ AT_ONCE = 400
 def test_requests_that_wait_together_share_a_select(bench: Bench, pair: Pair, kind: str) -> None:
     """While a lock holds the first look-up, all others gather for the next ones."""
     database = bench.database(pair, kind)
-    database.reset([ALICE])
+    people = [User(f"user{number}", "", "!", f"{number:040}") for number in range(50)]
+    database.reset([ALICE, *people])
     name = database.url.rsplit("/", 1)[1]
     bench.cluster.log_statements(name)
-    service = start_binary(pair, database.url, QUICK_HASH, bench.log("ours"))
+    settings = QUICK_HASH | {"FORWARD_AUTH": True, "FORWARD_AUTH_GROUPS_HEADER": "X-Groups"}
+    service = start_binary(pair, database.url, settings, bench.log("ours"))
     connections = [wire.Connection(service.address) for _ in range(AT_ONCE)]
+    # Some several times, and some unknown.
+    asked = [f"user{at % 60}" for at in range(AT_ONCE)]
     try:
         assert wire.exchange(service.address, SECRET).status == 200
         before = selects(bench, name)
         with psycopg.connect(database.url) as holder:
             holder.execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
-            for connection in connections:
-                connection.send(SECRET)
-        assert {connection.receive().status for connection in connections} == {200}
+            for user, connection in zip(asked, connections, strict=True):
+                key = f"{int(user[4:]):040}"
+                connection.send(
+                    SECRET.replace(b"/secret/", b"/forward-auth/").replace(KEY.encode(), key.encode())
+                )
+        known = {user.name for user in people}
+        for user, connection in zip(asked, connections, strict=True):
+            answer = connection.receive()
+            told = (answer.status, answer.header("x-auth-user"))
+            assert told == ((200, user) if user in known else (401, ""))
         # Some arrive only when the lock is gone already.
-        assert selects(bench, name) - before <= AT_ONCE / 8
+        assert 0 < selects(bench, name) - before <= AT_ONCE / 8
     finally:
         for connection in connections:
             connection.socket.close()
         service.stop()
         database.close()
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_no_look_up_reads_the_whole_table(bench: Bench, pair: Pair, kind: str) -> None:
+    """However many tokens share it, and where the table is still small too."""
+    url, many, rounds = bench.migrated_url(pair, kind), 2_000, 100
+    tables = ("authtoken_token", "auth_user")
+    with psycopg.connect(url, autocommit=True) as connection:
+        numbers = f"FROM generate_series(1, {many}) i"
+        connection.execute(
+            "INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_name, email,"
+            " is_staff, is_active, date_joined)"
+            f" SELECT i, '!', false, i, '', '', '', false, true, now() {numbers}"
+        )
+        connection.execute(f"INSERT INTO authtoken_token SELECT lpad(i::text, 40, '0'), now(), i {numbers}")
+        connection.execute("VACUUM ANALYZE auth_user, authtoken_token")
+
+    def read(column: str) -> list[int]:
+        """What the tables' statistics say; a backend tells them when it ends."""
+        with psycopg.connect(url) as connection:
+            query = f"SELECT {column} FROM pg_stat_user_tables WHERE relname = ANY(%s)"
+            rows = connection.execute(query, [list(tables)]).fetchall()
+        assert len(rows) == 2
+        return [value for (value,) in rows]
+
+    with start_binary(pair, url, QUICK_HASH, bench.log("ours")) as service:
+        clients = [wire.Connection(service.address) for _ in range(64)]
+        for round_ in range(rounds):
+            for at, client in enumerate(clients):
+                key = f"{(round_ * 64 + at) * 7 % many + 1:040}"
+                client.send(SECRET.replace(KEY.encode(), key.encode()))
+            assert {client.receive().status for client in clients} == {200}
+        for client in clients:
+            client.socket.close()
+    end = time.monotonic() + 30
+    while min(read("idx_scan")) < rounds * 64:
+        assert time.monotonic() < end, read("idx_scan")
+        time.sleep(0.1)
+    # What reads them once, at a start, is not meant.
+    assert max(read("seq_tup_read")) < 10 * many
 
 
 def selects(bench: Bench, name: str, table: str = "authtoken_token") -> int:

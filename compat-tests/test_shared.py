@@ -24,7 +24,7 @@ WAYS = pytest.mark.parametrize(("first", "second"), [("django", "ours"), ("ours"
 
 
 @dataclass(frozen=True)
-class Urls:
+class Places:
     """Where a site has what it serves, and its keyword."""
 
     login: str = "/api-token-auth/"
@@ -32,7 +32,7 @@ class Urls:
     keyword: str = "Token"
 
 
-SEED = Urls()
+SEED = Places()
 alice = User("alice", "wonderland", pbkdf2("sha256", 1000, SALT, "wonderland"), KEY)
 bob = User("bob", "builder", pbkdf2("sha256", 1000, SALT, "builder"))
 outdated = User("olga", "outdated", pbkdf2("sha256", 500, "salt", "outdated"))
@@ -50,9 +50,9 @@ def side(rig: Rig, name: str) -> Service:
     return rig.django if name == "django" else rig.ours
 
 
-def login(service: Service, user: User, urls: Urls = SEED) -> wire.Response:
+def login(service: Service, user: User, places: Places = SEED) -> wire.Response:
     body = json.dumps({"username": user.name, "password": user.password}).encode()
-    return wire.simple(service.address, "POST", urls.login, body=body, Content_Type="application/json")
+    return wire.simple(service.address, "POST", places.login, body=body, Content_Type="application/json")
 
 
 def key_of(answer: wire.Response) -> str:
@@ -61,21 +61,21 @@ def key_of(answer: wire.Response) -> str:
     return key
 
 
-def secret(service: Service, key: str, urls: Urls = SEED) -> wire.Response:
-    return wire.simple(service.address, "GET", urls.secret, Authorization=f"{urls.keyword} {key}")
+def secret(service: Service, key: str, places: Places = SEED) -> wire.Response:
+    return wire.simple(service.address, "GET", places.secret, Authorization=f"{places.keyword} {key}")
 
 
-def check_sharing(rig: Rig, first: str, second: str, refused: int = 401, urls: Urls = SEED) -> None:
+def check_sharing(rig: Rig, first: str, second: str, refused: int = 401, places: Places = SEED) -> None:
     """What one makes of bob and olga is the other's at once: the token, its end, the renewed hash."""
-    key = key_of(login(side(rig, first), bob, urls))
-    assert secret(side(rig, second), key, urls).status == 200
-    assert key_of(login(side(rig, second), bob, urls)) == key
+    key = key_of(login(side(rig, first), bob, places))
+    assert secret(side(rig, second), key, places).status == 200
+    assert key_of(login(side(rig, second), bob, places)) == key
     assert rig.orm.ask("delete_token", username="bob") == 1
-    assert secret(side(rig, second), key, urls).status == refused
-    key_of(login(side(rig, first), outdated, urls))
+    assert secret(side(rig, second), key, places).status == refused
+    key_of(login(side(rig, first), outdated, places))
     renewed = rig.orm.ask("password", username="olga")
     assert renewed.startswith("pbkdf2_sha256$1000$")
-    key_of(login(side(rig, second), outdated, urls))
+    key_of(login(side(rig, second), outdated, places))
     assert rig.orm.ask("password", username="olga") == renewed
 
 
@@ -88,17 +88,19 @@ def test_a_token_made_by_one_opens_the_other(rig: Rig, first: str, second: str) 
 
 @pytest.mark.newest_only
 @WAYS
-@pytest.mark.parametrize("path", ["/api/v1/token", "/api/v1/token/", "/api/v1/login.json", "/api-token-auth/"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/token", "/api/v1/token/", "/api/v1/login.json", "/api-token-auth/"]
+)
 def test_a_site_with_a_prefix_three_logins_and_bearer_shares_them_all(
     bench: Bench, pair: Pair, kind: str, ours: str, first: str, second: str, path: str
 ) -> None:
     rig = bench.rig(pair, kind, "prefix-bearer", ours=ours, shared=True)
     rig.our_db.reset([alice, bob, outdated])
-    urls = Urls(path, "/api/v1/secret/", "Bearer")
-    assert [secret(side(rig, name), KEY, urls).status for name in (first, second)] == [200, 200]
-    check_sharing(rig, first, second, urls=urls)
+    places = Places(path, "/api/v1/secret/", "Bearer")
+    assert [secret(side(rig, name), KEY, places).status for name in (first, second)] == [200, 200]
+    check_sharing(rig, first, second, places=places)
     for name in (first, second):
-        assert secret(side(rig, name), KEY, Urls(path, urls.secret, "Token")).status == 401
+        assert secret(side(rig, name), KEY, Places(path, places.secret, "Token")).status == 401
 
 
 @WAYS

@@ -89,6 +89,11 @@ def filled_sqlite(work: Bench, pair: Pair, tokens: int) -> str:
     return url
 
 
+def many(clients: int) -> str:
+    """In words."""
+    return f"{clients:,} client{'s' * (clients > 1)}"
+
+
 def lookups(service: Service) -> tuple[float, float]:
     """How many tokens the service has looked up, and in how many statements."""
     with urllib.request.urlopen(f"{service.operations().base}/metrics") as answer:
@@ -108,15 +113,12 @@ def shared(service: Service, server: int, clients: int, seconds: float, asked: A
 
 
 def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, rounds: int) -> Figures:
-    """Tokens taken evenly from the whole table: by one client, each of whose checks is a statement of its own,
+    """Tokens taken evenly from the whole table: by one client, each of whose checks is a SELECT of its own,
     so that sizes can be compared; and by 64."""
     server = work.cluster.process.child.pid
-    services = {
-        size: start_binary(pair, url, OPERATIONS, work.log("ours"))
-        for size, url in urls.items()
-    }
+    services = {size: start_binary(pair, url, OPERATIONS, work.log("ours")) for size, url in urls.items()}
     runs: dict[str, Callable[[], dict[str, Any]]] = {
-        f"{size:,} tokens, {clients} client{'s' * (clients > 1)}": functools.partial(
+        f"{size:,} tokens, {many(clients)}": functools.partial(
             shared, service, server, clients, seconds, Asked(size)
         )
         for clients in (1, 64)
@@ -134,7 +136,7 @@ def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, round
 def by_clients(service: Service, server: int, counts: Sequence[int], seconds: float, rounds: int) -> Figures:
     """One service, more and more clients."""
     runs: dict[str, Callable[[], dict[str, Any]]] = {
-        f"{clients:,} clients": functools.partial(shared, service, server, clients, seconds, Asked(TOKENS))
+        many(clients): functools.partial(shared, service, server, clients, seconds, Asked(TOKENS))
         for clients in counts
     }
     return alternating(runs, rounds)

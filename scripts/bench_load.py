@@ -136,16 +136,17 @@ def memory(pid: int, kind: str = "Rss") -> float:
 
 @dataclass(frozen=True)
 class Asked:
-    """What wrk asks for: how many of which tokens."""
+    """What wrk asks for: which tokens of how many, and how many different ones, taken evenly."""
 
     tokens: int
     kind: str = "good"
+    different: int = 10_000
 
 
 def wrk(service: Service, clients: int, seconds: float, asked: Asked) -> dict[str, Any]:
     """One run of wrk, with one thread: requests a second, p50 and p99 in ms, and how many failed."""
     argv = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout=30s", "-s", WRK]
-    argv += [f"{service.base}/secret/", "--", asked.kind, asked.tokens, MULTIPLIER, PRIME]
+    argv += [f"{service.base}/secret/", "--", asked.kind, asked.tokens, asked.different, MULTIPLIER, PRIME]
     done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

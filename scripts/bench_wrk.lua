@@ -1,7 +1,6 @@
 -- What wrk asks: /secret/ with one token after the other; prints one line of JSON.
--- Arguments: good, unknown or missing; how many tokens; the two numbers that make a key of its number.
-local many = 10000
-
+-- Arguments: good, unknown or missing; how many tokens; how many different ones are asked for; the two numbers that
+-- make a key of its number.
 local function head(key)
     local headers = {}
     if key then headers["Authorization"] = "Token " .. key end
@@ -9,14 +8,14 @@ local function head(key)
 end
 
 function init(args)
-    local kind, tokens, multiplier, prime = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4])
+    local kind, tokens, different = args[1], tonumber(args[2]), tonumber(args[3])
+    local multiplier, prime = tonumber(args[4]), tonumber(args[5])
     requests, at = {}, 0
     if kind == "missing" then
         requests[1] = head(nil)
         return
     end
-    -- As many heads as are kept ready, taken evenly from all tokens.
-    local step = math.max(1, math.floor(tokens / many))
+    local step = math.max(1, math.floor(tokens / different))
     for number = 1, tokens, step do
         local key = string.format("%040.0f", number * multiplier % prime)
         if kind == "unknown" then key = "f" .. key:sub(2) end

@@ -178,7 +178,7 @@ impl Database {
         self.in_time(|| self.query_one_raw(statement.clone())).await
     }
 
-    /// A query that ends with a condition on one text, for [`Kept::query_texts`].
+    /// A query that ends with what a text is compared to, for [`Kept::query_texts`]; its columns have different names.
     #[must_use]
     pub fn by_texts(&self, select: &str) -> ByTexts {
         ByTexts::new(select, self.connection.get_database_backend())

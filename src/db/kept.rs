@@ -17,11 +17,11 @@ const MAX_IDLE: Duration = Duration::from_secs(10);
 
 /// A query by one text, and by any number of them as a JSON list.
 ///
-/// Why two? One text needs no list. And why not `= ANY($1)`? PostgreSQL estimates rows by the length of the
-/// array, finds that a plan for this length is better than the prepared one, and plans anew for every look-up;
-/// and where the table is small or the list long, it reads the whole table and compares each key with each
-/// text. How long a JSON list is it does not look at, and behind `OFFSET 0` nothing but an index serves each
-/// text: one plan, whose cost does not grow with the table.
+/// Why not `= ANY($1)`? PostgreSQL estimates its rows by the length of the array: it finds a plan for this length
+/// better than the prepared one and plans anew most of the time, or reads the whole table, comparing each key with
+/// each text. For a JSON list of any length it guesses 100 rows, so that one prepared plan serves all; and `OFFSET 0`
+/// keeps it from joining the list to the whole table: each text is looked up by itself, by the index once the table has
+/// more than a few pages. One text needs no list.
 #[derive(Debug, Clone)]
 pub struct ByTexts {
     one: Arc<str>,
@@ -29,12 +29,12 @@ pub struct ByTexts {
 }
 
 impl ByTexts {
-    /// `select` ends with what the text is compared to.
+    /// `select` ends with what the text is compared to; its columns have different names.
     pub(super) fn new(select: &str, backend: DbBackend) -> Self {
         let many = match backend {
             DbBackend::Sqlite => format!("{select} IN (SELECT value FROM json_each($1))"),
             _ => format!(
-                "SELECT found.* FROM json_array_elements_text(CAST($1 AS json)) AS wanted (text) \
+                "SELECT found.* FROM pg_catalog.json_array_elements_text(CAST($1 AS json)) AS wanted (text) \
                  CROSS JOIN LATERAL ({select} = wanted.text OFFSET 0) AS found"
             ),
         };
@@ -125,10 +125,8 @@ impl KeptConnection {
                 results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
             }
             (Self::Sqlite(connection), texts) => {
-                let list = json_list(texts)?;
-                results(
-                    sqlx::query(sql(&query.many)).bind(list).fetch_all(&mut **connection).await,
-                )
+                let list = as_json(texts)?;
+                results(sqlx::query(sql(&query.many)).bind(list).fetch_all(&mut **connection).await)
             }
         }
     }
@@ -146,7 +144,7 @@ pub(super) async fn query_postgres(
         values.add(*text).map_err(sqlx::Error::Encode)?;
         sql(&query.one)
     } else {
-        values.add(json_list(texts)?).map_err(sqlx::Error::Encode)?;
+        values.add(as_json(texts)?).map_err(sqlx::Error::Encode)?;
         sql(&query.many)
     };
     results(match apart {
@@ -155,7 +153,7 @@ pub(super) async fn query_postgres(
     })
 }
 
-fn json_list(texts: &[&str]) -> Result<String, sqlx::Error> {
+fn as_json(texts: &[&str]) -> Result<String, sqlx::Error> {
     serde_json::to_string(texts).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 

@@ -129,8 +129,11 @@ impl Access {
             options = options.options([limit]);
         }
         let mut connection = options.connect().await.map_err(failed)?;
-        let asked = query_postgres(&mut connection, &self.query, &[""], self.apart.as_ref());
-        asked.await.map_err(failed)?;
+        // Both forms of it.
+        for texts in [&[""][..], &["", "-"]] {
+            let asked = query_postgres(&mut connection, &self.query, texts, self.apart.as_ref());
+            asked.await.map_err(failed)?;
+        }
         Ok(connection)
     }
 }

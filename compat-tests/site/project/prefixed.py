@@ -1,8 +1,8 @@
-"""Paths of a site whose API has a prefix, with its login three times and the secret view."""
+"""Paths of a site whose API has a prefix, with three routes to its login and the secret view."""
 
-from django.urls import include, path
+from django.urls import path
 
 from project.several import urlpatterns as several
 from project.views import secret
 
-urlpatterns = [*several, path("api/v1/", include([path("secret/", secret)]))]
+urlpatterns = [*several, path("api/v1/secret/", secret)]

@@ -181,7 +181,10 @@ async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>)
         if batch.is_empty() {
             continue;
         }
-        let keys: Vec<&str> = batch.iter().map(|waiting| waiting.key.as_str()).collect();
+        let mut keys: Vec<&str> = batch.iter().map(|waiting| waiting.key.as_str()).collect();
+        // A token that many clients use is one row.
+        keys.sort_unstable();
+        keys.dedup();
         // A panic is the end of this look-up, not of all that come after it.
         let found = AssertUnwindSafe(source.for_keys(&keys)).catch_unwind().await;
         let found = if let Ok(found) = found {
@@ -274,7 +277,7 @@ mod tests {
         assert_eq!(name(unknown.await.unwrap()), Ok(None));
         // A row that cannot be read is one request's fault.
         assert!(bad.await.unwrap().is_err());
-        assert_eq!(*asked.lock().unwrap(), [1, 4]);
+        assert_eq!(*asked.lock().unwrap(), [1, 3]);
     }
 
     #[tokio::test]
