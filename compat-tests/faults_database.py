@@ -162,7 +162,9 @@ def exhausted(site: Site) -> Iterator[Happened]:
         site.end_backends()
         url = site.cluster.dsn(site.name).replace("postgres:unused@", "site@") + "?application_name=others"
         # A place that is given back late is taken too.
+        end = time.monotonic() + 30
         while True:
+            assert time.monotonic() < end, "the service still has a connection"
             try:
                 taken.enter_context(closing(psycopg.connect(url)))
             except psycopg.OperationalError as error:

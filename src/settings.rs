@@ -153,17 +153,17 @@ settings! {
     DEFAULT_AUTHENTICATION_CLASSES default_authentication_classes: Vec<Authentication> = "rest_framework.authentication.TokenAuthentication";
     /// What signs sessions; only `SessionAuthentication` needs it. A secret.
     SECRET_KEY secret_key: SecretKeys = "None";
-    /// Former keys, with which sessions may be signed too. Secrets.
+    /// Former keys, with which sessions may be signed too: a list in the file, one in the environment. Secrets.
     SECRET_KEY_FALLBACKS secret_key_fallbacks: SecretKeys = "None";
     /// The Python paths of the site's backends whose sessions count.
     AUTHENTICATION_BACKENDS authentication_backends: Vec<String> = "django.contrib.auth.backends.ModelBackend";
     /// The cookie of a session. No session is made here: the cookie of one that has ended is deleted.
     SESSION_COOKIE_NAME session_cookie_name: String = "sessionid";
-    /// Where Django set it, so that it can be deleted.
+    /// The domain for which Django set it, so that it can be deleted.
     SESSION_COOKIE_DOMAIN session_cookie_domain: Option<String> = "None";
-    /// The same.
+    /// The path for which Django set it.
     SESSION_COOKIE_PATH session_cookie_path: String = "/";
-    /// The same.
+    /// Its `SameSite`, which Django sends where it deletes it too.
     SESSION_COOKIE_SAMESITE session_cookie_samesite: Option<String> = "Lax";
     /// The cookie whose secret a request with a session must show, unless its method is safe.
     CSRF_COOKIE_NAME csrf_cookie_name: String = "csrftoken";

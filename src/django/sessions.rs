@@ -15,7 +15,10 @@ pub const SHORTEST_KEY: usize = 8;
 /// Django's own have 32 characters, and the column 40: a longer one is nobody's.
 const LONGEST_KEY: usize = 255;
 
-/// Data that is longer is not read, and counts as corrupt.
+/// Longer data takes milliseconds to read; a log-in alone has some 300 bytes.
+const LONG: usize = 4096;
+
+/// Data that is longer than this is not read, and counts as corrupt.
 const SELECT: &str = r#"SELECT CASE WHEN length("session_data") <= 1048576 THEN CAST("session_data" AS text) END AS data FROM "django_session" WHERE "session_key" = $1 AND "expire_date" > $2"#;
 
 /// What `django.contrib.auth.login` wrote into a session. It has no Debug: whoever knows it is the user.
@@ -43,8 +46,10 @@ pub async fn load(
     let Some(key) = session_key.filter(|key| is_key(key)) else { return Ok(None) };
     let values = [key.into(), database.datetime(now)];
     let Some(row) = database.query_one(SELECT, values).await? else { return Ok(None) };
-    let data: Option<String> = row.try_get("", "data")?;
-    let session = data.and_then(|data| decode(&data, settings));
+    let session = match row.try_get("", "data")? {
+        Some(data) => decode(data, settings).await,
+        None => None,
+    };
     Ok(Some(session.unwrap_or_else(|| {
         tracing::warn!("a session's data is corrupt, or too long");
         Session::default()
@@ -56,9 +61,19 @@ fn is_key(text: &str) -> bool {
     (SHORTEST_KEY..=LONGEST_KEY).contains(&text.chars().count()) && !text.contains('\0')
 }
 
+/// [`read`], where no other request waits for it.
+async fn decode(data: String, settings: &Settings) -> Option<Session> {
+    if data.len() <= LONG {
+        return read(&data, settings.secret_keys());
+    }
+    let keys: Vec<String> = settings.secret_keys().map(str::to_owned).collect();
+    let reading = tokio::task::spawn_blocking(move || read(&data, keys.iter().map(String::as_str)));
+    reading.await.ok().flatten()
+}
+
 /// `SessionBase.decode`, with the JSON serializer.
-fn decode(data: &str, settings: &Settings) -> Option<Session> {
-    let data = signing::unsign_object(data, KEY_SALT, settings.secret_keys())?;
+fn read<'a>(data: &str, keys: impl Iterator<Item = &'a str>) -> Option<Session> {
+    let data = signing::unsign_object(data, KEY_SALT, keys)?;
     let json: String = data.into_iter().map(char::from).collect();
     serde_json::from_str(&json).ok()
 }
