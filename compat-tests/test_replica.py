@@ -97,7 +97,7 @@ def told(database: Replicated, **further: object) -> dict[str, object]:
 
 
 def looked_up(standby: Standby, database: Replicated) -> int:
-    """How many look-ups of one key or several are in the log of its present run; a new connection has none."""
+    """How many look-ups of keys are in the log of its present run; a new connection asks for none."""
     name, key = name_of(database.url), r"(\[\")?[0-9a-f]"
     return len(re.findall(rf"<{name}> DETAIL:  [Pp]arameters: \$1 = '{key}", standby.process.log_text()))
 
