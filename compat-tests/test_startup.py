@@ -64,7 +64,10 @@ MISTAKES = {
         2, [["EMAIL_HOST_PASSWORD", "(FILE)", "no such setting"]], settings={"EMAIL_HOST_PASSWORD": SECRET}
     ),
     "no TOML": Mistake(
-        2, [["FILE", "line 2"]], text=f'APPEND_SLASH = true\nDATABASE_URL = "postgres://site:{SECRET}@h/d\n'
+        2,
+        [["FILE", "line 2"], ["BIND", '"nowhere"', "(environment)"]],
+        text=f'APPEND_SLASH = true\nDATABASE_URL = "postgres://site:{SECRET}@h/d\n',
+        env={"BIND": "nowhere"},
     ),
     "bad values in the environment": Mistake(
         2,
@@ -94,10 +97,13 @@ MISTAKES = {
         settings={"HASHING_THREADS": -1},
         env={"MAX_BODY_SIZE": "5"},
     ),
-    "unknown hasher": Mistake(
+    "unknown hashers and middleware": Mistake(
         2,
-        [["PASSWORD_HASHERS", HASHER, "(FILE)", "not supported", "PBKDF2PasswordHasher"]],
-        settings={"PASSWORD_HASHERS": [HASHER]},
+        [
+            ["PASSWORD_HASHERS", HASHER, "site.Other", "(FILE)", "not supported", "PBKDF2PasswordHasher"],
+            ["MIDDLEWARE", "site.One, site.Two", "(FILE)", "not supported"],
+        ],
+        settings={"PASSWORD_HASHERS": [HASHER, "site.Other"], "MIDDLEWARE": ["site.One", "site.Two"]},
     ),
     "no hasher": Mistake(
         2, [["PASSWORD_HASHERS", "(environment)", "name one"]], env={"PASSWORD_HASHERS": ""}

@@ -153,7 +153,7 @@ settings! {
     DEFAULT_AUTHENTICATION_CLASSES default_authentication_classes: Vec<Authentication> = "rest_framework.authentication.TokenAuthentication";
     /// What signs sessions; only `SessionAuthentication` needs it. A secret.
     SECRET_KEY secret_key: SecretKeys = "None";
-    /// Former keys, with which sessions may be signed too: a list in the file, one in the environment. Secrets.
+    /// Former keys, with which sessions may be signed too; in the environment a single one. Secrets.
     SECRET_KEY_FALLBACKS secret_key_fallbacks: SecretKeys = "None";
     /// The Python paths of the site's backends whose sessions count.
     AUTHENTICATION_BACKENDS authentication_backends: Vec<String> = "django.contrib.auth.backends.ModelBackend";
@@ -295,7 +295,11 @@ impl Settings {
         flags: &[(&'static str, String)],
         further: impl Fn(&Self) -> Vec<Mistake>,
     ) -> Result<Self, Vec<SettingError>> {
-        let from_file = file.map_or_else(|| Ok(Vec::new()), read_file)?;
+        let (from_file, unreadable) = match file.map(read_file) {
+            None => (Vec::new(), None),
+            Some(Ok(read)) => (read, None),
+            Some(Err(error)) => (Vec::new(), Some(error)),
+        };
         // A value that is no UTF-8 comes out as one that no type but a text takes.
         let environment = TABLE.iter().filter_map(|row| {
             let value = std::env::var_os(row.name)?.to_string_lossy().into_owned();
@@ -305,7 +309,12 @@ impl Settings {
             let source = format!("--{}", name.to_lowercase().replace('_', "-"));
             ((*name).to_owned(), Raw::Text(value.clone()), source)
         });
-        Self::from_sources(from_file.into_iter().chain(environment).chain(flags), further)
+        let sources = from_file.into_iter().chain(environment).chain(flags);
+        let Some(unreadable) = unreadable else { return Self::from_sources(sources, further) };
+        // What the file would have said is not known: rules over several values must wait.
+        let mut errors = vec![unreadable];
+        Self::parse_sources(sources, &mut errors);
+        Err(errors)
     }
 
     /// Later sources win; a mistake in any of them is reported, even where it is overridden.
@@ -313,9 +322,24 @@ impl Settings {
         sources: impl Iterator<Item = (String, Raw, String)>,
         further: impl Fn(&Self) -> Vec<Mistake>,
     ) -> Result<Self, Vec<SettingError>> {
-        let mut settings = Self::defaults().map_err(|error| vec![SettingError(error)])?;
         let mut errors = Vec::new();
-        // Where the value in force comes from, for the rules over more than one value.
+        let Some((settings, origins)) = Self::parse_sources(sources, &mut errors) else {
+            return Err(errors);
+        };
+        for (name, remedy) in settings.mistakes().into_iter().chain(further(&settings)) {
+            let origin = origins.get(name).map_or(name, String::as_str);
+            errors.push(SettingError(format!("{origin}: {remedy}")));
+        }
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
+    }
+
+    /// Each value by itself, and where the one in force comes from, for the rules over more than one.
+    fn parse_sources(
+        sources: impl Iterator<Item = (String, Raw, String)>,
+        errors: &mut Vec<SettingError>,
+    ) -> Option<(Self, HashMap<&'static str, String>)> {
+        let mut settings =
+            Self::defaults().map_err(|error| errors.push(SettingError(error))).ok()?;
         let mut origins = HashMap::new();
         for (name, raw, source) in sources {
             // What an unknown name stands for is not known: it may be a secret.
@@ -333,11 +357,7 @@ impl Settings {
                 Err(remedy) => errors.push(SettingError(format!("{origin}: {remedy}"))),
             }
         }
-        for (name, remedy) in settings.mistakes().into_iter().chain(further(&settings)) {
-            let origin = origins.get(name).map_or(name, String::as_str);
-            errors.push(SettingError(format!("{origin}: {remedy}")));
-        }
-        if errors.is_empty() { Ok(settings) } else { Err(errors) }
+        Some((settings, origins))
     }
 
     /// Whether the site has `SessionAuthentication`.

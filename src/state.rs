@@ -123,8 +123,10 @@ pub fn request_threads(settings: &Settings) -> usize {
     if settings.request_threads > 0 { settings.request_threads } else { cores().div_ceil(2) }
 }
 
+/// `timezone.now` of a real process.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one clock that State hands out")]
-fn system_time() -> DateTime<Utc> {
+pub fn system_time() -> DateTime<Utc> {
     Utc::now()
 }
 
@@ -159,16 +161,19 @@ impl std::error::Error for StateError {}
 
 /// The hashers that `settings` name.
 pub fn hashers(settings: &Settings) -> Result<Hashers, StateError> {
-    let mut enabled = Vec::new();
+    let (mut enabled, mut unknown) = (Vec::new(), Vec::new());
     for path in &settings.password_hashers {
-        let known = Algorithm::ALL.map(Algorithm::path);
-        let hasher = Algorithm::from_path(path).ok_or_else(|| {
-            StateError::Hasher(format!(
-                "{path:?} is not supported; leave it out, or use one of {}",
-                known.join(", ")
-            ))
-        })?;
-        enabled.push(hasher);
+        match Algorithm::from_path(path) {
+            Some(hasher) => enabled.push(hasher),
+            None => unknown.push(format!("{path:?}")),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(StateError::Hasher(format!(
+            "not supported: {}; leave out what is not, or use {}",
+            unknown.join(", "),
+            Algorithm::ALL.map(Algorithm::path).join(", ")
+        )));
     }
     let preferred =
         *enabled.first().ok_or_else(|| StateError::Hasher("name one or more".to_owned()))?;

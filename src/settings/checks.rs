@@ -2,7 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::{DatabaseUrl, Mistake, Settings, values};
+use super::{Authentication, Bind, DatabaseUrl, Mistake, Settings, values};
+use crate::versions::{Version, Versions};
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
 const RESERVED_HEADERS: [http::HeaderName; 9] = [
@@ -29,6 +30,7 @@ impl Settings {
         self.check_tables(&mut check);
         self.check_replica(&mut check);
         self.check_sessions(&mut check);
+        self.check_contradictions(&mut check);
         check("LOGIN_PATH", !self.login_path.is_empty(), "name a path");
         let is_word = |word: &String| {
             !word.is_empty()
@@ -117,6 +119,50 @@ impl Settings {
         mistakes
     }
 
+    /// Values that are right by themselves, and not beside each other.
+    fn check_contradictions(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
+        let words: Vec<String> =
+            self.token_keywords.iter().map(|word| word.to_ascii_lowercase()).collect();
+        check("TOKEN_KEYWORDS", are_different(&words), "two of them are the same word");
+        let classes = &self.default_authentication_classes;
+        let remedy = "two of them are the same class";
+        check("DEFAULT_AUTHENTICATION_CLASSES", are_different(classes), remedy);
+        let is_free =
+            !classes.contains(&Authentication::Basic) || !words.contains(&"basic".to_owned());
+        check("TOKEN_KEYWORDS", is_free, "Basic is the word of BasicAuthentication");
+        let is_within =
+            self.pbkdf2_iterations.is_none_or(|ours| ours <= self.pbkdf2_max_iterations);
+        let remedy = "write at least PBKDF2_ITERATIONS";
+        check("PBKDF2_MAX_ITERATIONS", is_within, remedy);
+        let is_sqlite = matches!(self.database_url, DatabaseUrl::Sqlite(_));
+        let remedy = "there is no pooler before SQLite";
+        check(
+            "DATABASE_TRANSACTION_POOLING",
+            !(is_sqlite && self.database_transaction_pooling),
+            remedy,
+        );
+        let others = [
+            Some(&self.auth_user_pk_column),
+            Some(&self.auth_user_username_column),
+            self.auth_user_is_active_column.as_ref(),
+        ];
+        let is_own = !others.contains(&Some(&self.auth_user_password_column));
+        check("AUTH_USER_PASSWORD_COLUMN", is_own, "another setting has this column");
+        let is_own = others[2].is_none() || !others[..2].contains(&others[2]);
+        check("AUTH_USER_IS_ACTIVE_COLUMN", is_own, "another setting has this column");
+        let any_port = matches!(self.bind, Bind::Tcp(address) if address.port() == 0);
+        let is_free = any_port || self.operations_bind.as_ref() != Some(&self.bind);
+        check("OPERATIONS_BIND", is_free, "this is BIND: choose another port");
+        let Versions { django, python, .. } = self.versions();
+        let oldest = match django {
+            Version(6.., ..) => Version(3, 12, 0),
+            Version(5, ..) => Version(3, 10, 0),
+            _ => Version(3, 8, 0),
+        };
+        let remedy = format!("the Django of DJANGO_VERSION needs Python {}.{}", oldest.0, oldest.1);
+        check("PYTHON_VERSION", python >= oldest, &remedy);
+    }
+
     /// What `SessionAuthentication` needs beside its cookie.
     fn check_sessions(&self, check: &mut impl FnMut(&'static str, bool, &str)) {
         let is_key = |key: &Zeroizing<String>| !key.is_empty();
@@ -133,10 +179,17 @@ impl Settings {
             ("SESSION_COOKIE_NAME", Some(&self.session_cookie_name)),
             ("SESSION_COOKIE_DOMAIN", self.session_cookie_domain.as_ref()),
             ("SESSION_COOKIE_PATH", Some(&self.session_cookie_path)),
+            ("CSRF_COOKIE_NAME", Some(&self.csrf_cookie_name)),
         ] {
             let is_good = value.is_none_or(|value| !value.is_empty() && is_plain(value));
             check(name, is_good, "write what can stand in a cookie");
         }
+        let has_backends = !self.has_sessions() || !self.authentication_backends.is_empty();
+        check("AUTHENTICATION_BACKENDS", has_backends, "name the site's: none lets nobody in");
+        let is_origin = |origin: &String| origin.contains("://");
+        let are_origins = self.csrf_trusted_origins.iter().all(is_origin);
+        let remedy = "begin each with its scheme: https://other.example.com";
+        check("CSRF_TRUSTED_ORIGINS", are_origins, remedy);
         let same_site = self.session_cookie_samesite.as_deref().unwrap_or("Lax");
         let is_known = ["lax", "strict"].iter().any(|known| same_site.eq_ignore_ascii_case(known));
         check(
@@ -198,6 +251,10 @@ impl Settings {
         ];
         logins.chain(paths).filter_map(|(name, path)| Some((name, path?.as_str())))
     }
+}
+
+fn are_different<T: PartialEq>(items: &[T]) -> bool {
+    items.iter().enumerate().all(|(at, item)| !items.iter().take(at).any(|other| other == item))
 }
 
 /// Whether `path` is `folder`, written without its last slash, or below it.

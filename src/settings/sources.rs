@@ -22,8 +22,8 @@ pub(super) fn shown(raw: &Raw) -> String {
 }
 
 /// The settings of a TOML file, each with its source.
-pub(super) fn read_file(path: &Path) -> Result<Vec<(String, Raw, String)>, Vec<SettingError>> {
-    let fail = |why: String| vec![SettingError(format!("settings file {}: {why}", path.display()))];
+pub(super) fn read_file(path: &Path) -> Result<Vec<(String, Raw, String)>, SettingError> {
+    let fail = |why: String| SettingError(format!("settings file {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         // Its Display quotes the line, which may hold a password.

@@ -126,6 +126,52 @@ fn a_rule_over_several_values_names_the_setting_its_value_and_its_source() {
 }
 
 #[test]
+fn values_that_contradict_each_other_are_refused() {
+    for (pairs, name, remedy) in [
+        (&[("TOKEN_KEYWORDS", "Token,token")][..], "TOKEN_KEYWORDS", "the same word"),
+        (
+            &[
+                ("TOKEN_KEYWORDS", "Basic"),
+                (
+                    "DEFAULT_AUTHENTICATION_CLASSES",
+                    "rest_framework.authentication.BasicAuthentication",
+                ),
+            ],
+            "TOKEN_KEYWORDS",
+            "Basic is the word",
+        ),
+        (&[("PBKDF2_ITERATIONS", "20000000")], "PBKDF2_MAX_ITERATIONS", "at least"),
+        (&[("DATABASE_TRANSACTION_POOLING", "true")], "DATABASE_TRANSACTION_POOLING", "no pooler"),
+        (&[("AUTH_USER_PASSWORD_COLUMN", "id")], "AUTH_USER_PASSWORD_COLUMN", "has this column"),
+        (&[("AUTH_USER_IS_ACTIVE_COLUMN", "id")], "AUTH_USER_IS_ACTIVE_COLUMN", "has this column"),
+        (&[("OPERATIONS_BIND", "127.0.0.1:8000")], "OPERATIONS_BIND", "another port"),
+        (&[("PYTHON_VERSION", "3.11")], "PYTHON_VERSION", "needs Python 3.12"),
+        (&[("CSRF_TRUSTED_ORIGINS", "example.com")], "CSRF_TRUSTED_ORIGINS", "scheme"),
+        (&[("CSRF_COOKIE_NAME", "a;b")], "CSRF_COOKIE_NAME", "cookie"),
+    ] {
+        let errors = from(pairs).unwrap_err();
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with(name) && lines[0].contains(remedy), "{lines:?}");
+    }
+}
+
+#[test]
+fn each_wrong_item_of_a_list_is_told() {
+    let errors = from(&[
+        ("TRUSTED_PROXIES", "unix,nowhere,10.0.0.0/8,10.0.0.0/99"),
+        ("DISALLOWED_USER_AGENTS", "(,bot,["),
+    ]);
+    let lines: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
+    assert!(lines[0].contains("\"nowhere\" is none of"), "{lines:?}");
+    assert!(lines[0].contains("; \"10.0.0.0/99\" is none of"), "{lines:?}");
+    assert!(lines[1].contains("\"(\" cannot be used"), "{lines:?}");
+    assert!(lines[1].contains("; \"[\" cannot be used"), "{lines:?}");
+    let networks = from(&[("TRUSTED_PROXIES", "unix,10.0.0.1")]).unwrap().trusted_proxies;
+    assert!(networks.unix() && networks.contains("10.0.0.1".parse().unwrap()));
+}
+
+#[test]
 fn a_mistyped_setting_is_told_with_the_name_that_was_meant() {
     for (name, meant) in [
         ("ALOWED_HOSTS", "; did you mean ALLOWED_HOSTS?"),

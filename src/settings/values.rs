@@ -318,18 +318,29 @@ impl SettingValue for Refusals {
     }
 }
 
+/// All of them, or what is wrong with each.
+fn all<T>(items: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
+    let (mut good, mut wrong) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Ok(item) => good.push(item),
+            Err(text) => wrong.push(text),
+        }
+    }
+    if wrong.is_empty() { Ok(good) } else { Err(wrong.join("; ")) }
+}
+
 /// A list of regular expressions, as `re.search` takes them.
 impl SettingValue for Vec<Regex> {
     fn parse(raw: &Raw) -> Result<Self, String> {
         let patterns = Vec::<String>::parse(raw)?;
-        let compiled = patterns.iter().map(|pattern| {
+        all(patterns.iter().map(|pattern| {
             Regex::new(pattern).map_err(|error| {
                 format!(
                     "{pattern:?} cannot be used (look-around and back references cannot): {error}"
                 )
             })
-        });
-        compiled.collect()
+        }))
     }
 
     fn print(&self) -> String {
@@ -412,20 +423,14 @@ impl Networks {
 
 impl SettingValue for Networks {
     fn parse(raw: &Raw) -> Result<Self, String> {
-        let mut found = Self::default();
-        for written in Vec::<String>::parse(raw)? {
-            let network = written.parse().or_else(|_| written.parse::<IpAddr>().map(IpNet::from));
-            match network {
-                Ok(network) => found.networks.push(network),
-                Err(_) if written == "unix" => found.unix = true,
-                Err(_) => {
-                    return Err(format!(
-                        "{written:?} is none of 10.0.0.1, 10.0.0.0/8, fd00::/8, unix"
-                    ));
-                }
-            }
-        }
-        Ok(found)
+        let mut items = Vec::<String>::parse(raw)?;
+        let written = items.len();
+        items.retain(|item| item != "unix");
+        let networks = all(items.iter().map(|item| {
+            let network = item.parse().or_else(|_| item.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| format!("{item:?} is none of 10.0.0.1, 10.0.0.0/8, fd00::/8, unix"))
+        }))?;
+        Ok(Self { networks, unix: items.len() < written })
     }
 
     fn print(&self) -> String {

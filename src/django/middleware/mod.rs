@@ -72,17 +72,20 @@ impl Stack {
         let locale = around_common.or_else(|| take(LOCALE).then_some(LocalePlace::InCommon));
         let frame_options = take(FRAME_OPTIONS);
         let known = [SECURITY, LOCALE, COMMON, FRAME_OPTIONS];
-        match rest.next() {
-            Some(path) if !known.contains(&path) => {
-                Err(format!("{path} is not supported; leave it out if no answer needs it"))
-            }
-            None if common => Ok(Self { security, locale, frame_options }),
-            _ => Err(format!(
+        let is_in_order = rest.peek().is_none() && common;
+        let unknown: Vec<&str> = rest.filter(|path| !known.contains(path)).collect();
+        if !unknown.is_empty() {
+            let unknown = unknown.join(", ");
+            return Err(format!("not supported: {unknown}; leave out what no answer needs"));
+        }
+        if !is_in_order {
+            return Err(format!(
                 "CommonMiddleware is needed, and this order: {}; {LOCALE} stands before or after \
                  CommonMiddleware",
                 [SECURITY, COMMON, FRAME_OPTIONS].join(", ")
-            )),
+            ));
         }
+        Ok(Self { security, locale, frame_options })
     }
 }
 
@@ -188,8 +191,8 @@ mod tests {
 
     #[test]
     fn an_unknown_middleware_and_an_unknown_order_are_refused() {
-        let unknown = stack(&[SECURITY, "site.Own", COMMON]).unwrap_err();
-        assert!(unknown.starts_with("site.Own is not supported"), "{unknown}");
+        let unknown = stack(&[SECURITY, "site.Own", COMMON, "site.Other"]).unwrap_err();
+        assert!(unknown.starts_with("not supported: site.Own, site.Other;"), "{unknown}");
         let others: [&[&str]; 5] = [
             &[COMMON, SECURITY],
             &[FRAME_OPTIONS, COMMON],
