@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
+import wire
 from admin import AdminSession
 from bench import Bench
+from clients import ALICE, SECRET, login_bytes
 from schema import execute, rows, select, shape
-from services import QUICK_HASH, Pair, run_binary, start_django
+from services import QUICK_HASH, Pair, run_binary, start_binary, start_django
 
 pytestmark = pytest.mark.usefixtures("binary")
 
@@ -43,6 +48,26 @@ def test_tables_and_rows_are_djangos(bench: Bench, pair: Pair, kind: str, url: s
     # Before 6.1 Django numbered the models of an app in another order.
     numbered = pair.django == "6.1"
     assert rows(url, numbered=numbered) == rows(theirs, numbered=numbered)
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_in_a_file_that_we_make_readers_pass_a_writer(bench: Bench, pair: Pair, url: str) -> None:
+    """By a write-ahead log, which suits Django too; a file of Django's keeps the journal that it has."""
+    theirs = bench.migrated_url(pair, "sqlite")
+    assert pair.run("migrate", url=url).returncode == run_binary("migrate", url=theirs).returncode == 0
+    for made, mode, status in ((url, "wal", 200), (theirs, "delete", 503)):
+        with closing(bench.open(made)) as database:
+            database.reset([ALICE])
+        settings = QUICK_HASH | {"DATABASE_TIMEOUT": 1}
+        ours = start_binary(pair, made, settings, bench.log("ours"))
+        django = start_django(pair, made, QUICK_HASH, bench.log("django"))
+        with ours, django, closing(sqlite3.connect(made.removeprefix("sqlite:///"))) as writer:
+            for service in (django, ours):
+                assert wire.exchange(service.address, login_bytes(ALICE)).status == 200
+            assert select(made, "PRAGMA journal_mode") == [(mode,)]
+            writer.execute("BEGIN EXCLUSIVE")
+            assert wire.exchange(ours.address, SECRET).status == status
 
 
 def test_a_second_run_has_nothing_to_do(url: str) -> None:

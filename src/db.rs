@@ -27,6 +27,9 @@ use crate::settings::{DatabaseUrl, Settings};
 /// How long a connection that goes back to the pool may take to show that it works.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the end of a command waits for connections that are in use.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Why the database gave no answer. Its text names no value of a statement.
 #[derive(Debug)]
 pub enum DatabaseError {
@@ -143,6 +146,14 @@ impl Database {
         self.timeout
     }
 
+    /// Behind a command: what SQLite's write-ahead log holds is in the file then, if nobody else has that open.
+    /// PostgreSQL needs no farewell.
+    pub async fn close(&self) {
+        if self.connection.get_database_backend() == DbBackend::Sqlite {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.connection.close_by_ref()).await;
+        }
+    }
+
     /// SeaORM's own connection, for the commands.
     #[must_use]
     pub fn connection(&self) -> &DatabaseConnection {
@@ -178,7 +189,7 @@ impl Database {
         self.in_time(|| self.query_one_raw(statement.clone())).await
     }
 
-    /// A query that ends with what a text is compared to, for [`Kept::query_texts`]; its columns have different names.
+    /// A query that ends with what a text is compared to, for [`Kept::query_texts`].
     #[must_use]
     pub fn by_texts(&self, select: &str) -> ByTexts {
         ByTexts::new(select, self.connection.get_database_backend())

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use drf_authtoken::db::{Database, Missing, replica};
 use drf_authtoken::django::middleware::{self, Stack};
+use drf_authtoken::management::check::FailLevel;
 use drf_authtoken::management::check::against::Site;
 use drf_authtoken::management::{
     CommandError, changepassword, check, createsuperuser, demo, drf_create_token, log, log::Log,
@@ -75,6 +76,9 @@ enum Command {
         /// such as `https://www.example.com`, or `unix:PATH`.
         #[arg(long, value_name = "URL")]
         against: Option<String>,
+        /// From which level on what is found ends the command with 1.
+        #[arg(long, value_enum, ignore_case = true, default_value = "ERROR")]
+        fail_level: FailLevel,
     },
     /// Print the OpenAPI document.
     Openapi {
@@ -190,34 +194,50 @@ async fn run(
     match command {
         Command::Openapi { dialect, format } => openapi::run(&settings, dialect, format, out),
         Command::Demo { .. } => demo::run(settings, reload, out).await,
-        Command::Migrate => migrate::run(&connect(&settings, Missing::Create).await?, out).await,
+        Command::Migrate => {
+            let database = connect(&settings, Missing::Create).await?;
+            closing(&database, migrate::run(&database, out)).await
+        }
         Command::Serve { .. } => {
             let database = connect(&settings, Missing::Refuse).await?;
             let ready = |address: &Addr| {
                 // Whoever started the service waits for this line.
                 let _ = writeln!(io::stderr(), "Listening at: {}", serve::shown(address));
             };
-            serve::run(settings, database, reload, ready).await
+            closing(&database, serve::run(settings, database.clone(), reload, ready)).await
         }
-        Command::Check { against } => {
+        Command::Check { against, fail_level } => {
             // Not by clap, which would print a password in it.
             let site = against.as_deref().map(Site::parse).transpose().map_err(|remedy| {
                 CommandError { message: format!("Error in --against: {remedy}"), exit_code: 2 }
             })?;
             let database = connect(&settings, Missing::Refuse).await?;
-            check::run(&settings, &database, site.as_ref(), out).await
+            let clock = state::system_time;
+            let checked = check::run(&settings, &database, site.as_ref(), fail_level, clock, out);
+            closing(&database, checked).await
         }
         Command::Createsuperuser { username, email, noinput } => {
             let state = open(settings).await?;
-            createsuperuser::run(&state, username, email, noinput, out).await
+            let made = createsuperuser::run(&state, username, email, noinput, out);
+            closing(&state.database, made).await
         }
         Command::Changepassword { username } => {
-            changepassword::run(&open(settings).await?, username, out).await
+            let state = open(settings).await?;
+            closing(&state.database, changepassword::run(&state, username, out)).await
         }
         Command::DrfCreateToken { username, reset } => {
-            drf_create_token::run(&open(settings).await?, &username, reset, out).await
+            let state = open(settings).await?;
+            let made = drf_create_token::run(&state, &username, reset, out);
+            closing(&state.database, made).await
         }
     }
+}
+
+/// A command, whatever becomes of it, and the end of its connections.
+async fn closing<T>(database: &Database, command: impl Future<Output = T>) -> T {
+    let done = command.await;
+    database.close().await;
+    done
 }
 
 async fn connect(settings: &Settings, missing: Missing) -> Result<Database, CommandError> {

@@ -40,10 +40,12 @@ pub async fn run(
     let token = token_of(&state, &user).await?;
     drop(state);
     let mut told = Ok(());
-    serve::run(settings.clone(), database, reload, |address| {
+    let served = serve::run(settings.clone(), database.clone(), reload, |address| {
         told = tell(out, &settings, &file, address, password.as_deref(), &token);
-    })
-    .await?;
+    });
+    let served = served.await;
+    database.close().await;
+    served?;
     Ok(told?)
 }
 

@@ -15,6 +15,16 @@ pub(super) struct Column {
     pub(super) null_ok: bool,
     /// Whether an INSERT may leave it out.
     pub(super) has_default: bool,
+    /// What this role may do with it.
+    pub(super) granted: Granted,
+}
+
+/// The privileges of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Granted {
+    pub(super) select: bool,
+    pub(super) insert: bool,
+    pub(super) update: bool,
 }
 
 // `pg_table_is_visible` and `to_regclass` follow the search path, as unqualified names do.
@@ -24,12 +34,16 @@ const TABLES_SQLITE: &str = "SELECT name FROM sqlite_master WHERE type IN ('tabl
 
 const COLUMNS_POSTGRES: &str = "SELECT a.attname::text AS name, t.typname::text AS data_type, \
     NOT a.attnotnull AS null_ok, \
-    (NOT a.attnotnull OR a.atthasdef OR a.attidentity <> '') AS has_default \
+    (NOT a.attnotnull OR a.atthasdef OR a.attidentity <> '') AS has_default, \
+    has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS selects, \
+    has_column_privilege(a.attrelid, a.attnum, 'INSERT') AS inserts, \
+    has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS updates \
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 // An INTEGER PRIMARY KEY numbers itself.
 const COLUMNS_SQLITE: &str = "SELECT name, type AS data_type, (\"notnull\" = 0 AND pk = 0) AS null_ok, \
-    (\"notnull\" = 0 OR dflt_value IS NOT NULL OR pk > 0) AS has_default FROM pragma_table_info($1)";
+    (\"notnull\" = 0 OR dflt_value IS NOT NULL OR pk > 0) AS has_default, \
+    true AS selects, true AS inserts, true AS updates FROM pragma_table_info($1)";
 
 const UNIQUE_POSTGRES: &str = "SELECT a.attname::text AS name FROM pg_catalog.pg_index i \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
@@ -110,6 +124,11 @@ impl Column {
             data_type: data_type.split('(').next().unwrap_or_default().trim().to_owned(),
             null_ok: row.try_get("", "null_ok")?,
             has_default: row.try_get("", "has_default")?,
+            granted: Granted {
+                select: row.try_get("", "selects")?,
+                insert: row.try_get("", "inserts")?,
+                update: row.try_get("", "updates")?,
+            },
         })
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -84,7 +85,8 @@ pub async fn run(database: &Database, out: &mut impl Write) -> Result<(), Comman
              DATABASE_TRANSACTION_POOLING=false.",
         ));
     }
-    match migrate(database.connection()).await.map_err(|error| failed(&error))? {
+    let done = migrate(database.connection(), database.timeout()).await;
+    match done.map_err(|error| failed(&error))? {
         Owner::Nobody => Ok(tell(out, &MIGRATIONS)?),
         Owner::Django => Ok(tell(out, &[])?),
         Owner::Unfinished(missing) => Err(unfinished(&missing)),
@@ -94,9 +96,12 @@ pub async fn run(database: &Database, out: &mut impl Write) -> Result<(), Comman
 
 /// Returns whose the database was. A look without a lock comes first: a database that is
 /// somebody's is not written to, and may be busy.
-async fn migrate(connection: &DatabaseConnection) -> Result<Owner, DbErr> {
+async fn migrate(connection: &DatabaseConnection, timeout: Duration) -> Result<Owner, DbErr> {
     let mut owner = owner(connection).await?;
     if owner == Owner::Nobody {
+        if connection.get_database_backend() == DbBackend::Sqlite {
+            write_ahead(connection, timeout).await?;
+        }
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -106,6 +111,22 @@ async fn migrate(connection: &DatabaseConnection) -> Result<Owner, DbErr> {
         transaction.commit().await?;
     }
     Ok(owner)
+}
+
+/// Gives SQLite's file a write-ahead log, which it keeps: who reads does not wait for who writes.
+///
+/// Its busy timeout does not hold here, and somebody else may be making the same tables.
+async fn write_ahead(connection: &DatabaseConnection, timeout: Duration) -> Result<(), DbErr> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
+    loop {
+        let done = connection.execute_unprepared("PRAGMA journal_mode = WAL").await;
+        if done.is_ok() || waited >= timeout {
+            return done.map(drop);
+        }
+        tokio::time::sleep(PAUSE).await;
+        waited += PAUSE;
+    }
 }
 
 /// Looks again under the lock: somebody else may have been faster. Returns what it found.
@@ -294,7 +315,9 @@ pub(super) mod tests {
 
     impl Drop for Site {
         fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.file);
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(format!("{}{suffix}", self.file.display()));
+            }
         }
     }
 

@@ -76,7 +76,7 @@ pub async fn authenticate(
     let credentials = match (check, found) {
         (Check::Valid { must_update }, Some(credentials)) => {
             if must_update {
-                upgrade(database, users, pool, password, credentials).await?
+                upgrade(database, users, pool, password, credentials).await
             } else {
                 credentials
             }
@@ -93,25 +93,25 @@ pub async fn authenticate(
     Ok(Ok(credentials))
 }
 
-/// The setter of `User.check_password`, as a compare-and-swap on the verified hash.
+/// The setter of `User.check_password`, as a compare-and-swap on the verified hash. A right password is let in
+/// whatever becomes of this; its next login tries again.
 async fn upgrade(
     database: &Database,
     users: &UserModel,
     pool: &HashingPool,
     password: &Password,
     verified: Credentials,
-) -> Result<Credentials, BackendError> {
+) -> Credentials {
     let fresh = match pool.make_password(password.clone()).await {
-        // A right password is let in all the same; its next login tries again. Django fails where
-        // plain bcrypt does not take the password.
-        Err(error @ (HashingError::Unhashable(_) | HashingError::Overloaded)) => {
+        Ok(fresh) => fresh,
+        // Django fails where plain bcrypt does not take the password.
+        Err(error) => {
             tracing::warn!(user_id = verified.user.pk, %error, "an outdated hash stays");
-            return Ok(verified);
+            return verified;
         }
-        fresh => fresh?,
     };
     match users.set_password(database, &verified, &fresh).await {
-        Ok(true) => return Ok(Credentials { password: fresh, ..verified }),
+        Ok(true) => return Credentials { password: fresh, ..verified },
         Ok(false) => {
             tracing::info!(user_id = verified.user.pk, "a password changed while it was verified");
         }
@@ -121,7 +121,7 @@ async fn upgrade(
             tracing::warn!(user_id = verified.user.pk, %error, "an outdated hash stays");
         }
     }
-    Ok(verified)
+    verified
 }
 
 /// A stored hash that cannot be used is somebody's to mend.

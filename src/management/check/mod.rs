@@ -1,12 +1,13 @@
 //! `django.core.management.commands.check`: whether this service fits the site as it is.
 //!
-//! The live tables against what is needed, the newest password, the replica, and with `--against` the
-//! answers of a running Django. An error of the tables keeps the service from starting; a warning
-//! concerns the commands only, or the Django beside.
+//! The live tables against what is needed, and what this role may do with them; the newest password, the clock, the
+//! replica, and with `--against` the answers of a running Django. An error of the tables keeps the service from
+//! starting; a warning concerns the commands only, the Django beside, or what a role that only reads cannot do.
 
 pub mod against;
+mod clock;
+mod hashers;
 mod issues;
-mod iterations;
 mod replica;
 mod tables;
 #[cfg(test)]
@@ -14,20 +15,35 @@ mod tests;
 
 use std::io::Write;
 
+use chrono::{DateTime, Utc};
+
 use self::against::Site;
-use self::iterations::check_iterations;
+use self::clock::check_clock;
+use self::hashers::check_hashers;
 use self::replica::check_replica;
 use self::tables::check_tables;
 use super::CommandError;
 use crate::db::Database;
 use crate::settings::Settings;
 
+/// `--fail-level`: from which level on the command fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum FailLevel {
+    /// An error: this service would not do.
+    Error,
+    /// A warning too.
+    Warning,
+}
+
 /// Prints the settings, compares, and reports as Django's `check` does: all well on standard
-/// output, warnings on standard error, and an error ends the command.
+/// output, warnings on standard error, and what is of `fail_level` ends the command.
 pub async fn run(
     settings: &Settings,
     database: &Database,
     site: Option<&Site>,
+    fail_level: FailLevel,
+    now: fn() -> DateTime<Utc>,
     out: &mut impl Write,
 ) -> Result<(), CommandError> {
     for (name, value) in settings.printed() {
@@ -36,15 +52,17 @@ pub async fn run(
     out.flush()?;
     let mut issues = check_tables(settings, database).await.map_err(CommandError::new)?;
     if issues.errors.is_empty() {
-        issues.warnings.extend(check_iterations(database, settings).await?);
+        issues.warnings.extend(check_hashers(database, settings).await?);
     }
+    issues.warnings.extend(check_clock(database, now).await?);
     issues.warnings.extend(check_replica(settings).await);
     // Without its tables this service would not answer as it will.
     if let Some(site) = site.filter(|_| issues.errors.is_empty()) {
         let asked = against::check_answers(settings, database, site, &mut issues).await?;
         writeln!(out, "{asked}")?;
     }
-    if !issues.errors.is_empty() {
+    let warns = fail_level == FailLevel::Warning && !issues.warnings.is_empty();
+    if warns || !issues.errors.is_empty() {
         return Err(issues.into_error());
     }
     if issues.warnings.is_empty() {
@@ -62,7 +80,7 @@ pub async fn require_tables(settings: &Settings, database: &Database) -> Result<
     if !issues.errors.is_empty() {
         return Err(issues.into_error());
     }
-    if let Some(issue) = check_iterations(database, settings).await? {
+    if let Some(issue) = check_hashers(database, settings).await? {
         tracing::warn!("{} {}", issue.message, issue.hint);
     }
     Ok(())

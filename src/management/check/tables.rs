@@ -4,7 +4,7 @@ use sea_orm::DbErr;
 
 use super::issues::{Issue, Issues};
 use crate::db::Database;
-use crate::management::introspection::{self, Column};
+use crate::management::introspection::{self, Column, Granted};
 use crate::settings::{KeyType, SettingValue, Settings, TableName};
 
 /// What a column must be, whatever its exact type.
@@ -34,11 +34,32 @@ const AUTH_USER: &[(&str, Kind)] = &[
     ("date_joined", Kind::Moment),
 ];
 
-const MIGRATE: &str = "Run `python manage.py migrate` in the Django project, with 'django.contrib.auth' and 'rest_framework.authtoken' in INSTALLED_APPS. On an empty database this program's own `migrate` will do.";
+const OWN_MIGRATE: &str = "On an empty database this program's own `migrate` will do.";
+const GRANT: &str = "README has the GRANTs that this service needs, under Scale.";
 const CUSTOM_USER: &str = "If the project has an AUTH_USER_MODEL of its own: scripts/export_settings.py writes the settings AUTH_USER_… for it.";
 
-/// What is unique in the token table, into which log-ins write.
-const TOKEN_UNIQUE: [&str; 2] = ["key", "user_id"];
+/// A table as the service needs it.
+struct Wanted<'a> {
+    name: &'a TableName,
+    columns: Vec<Needed<'a>>,
+    unique: &'a [&'a str],
+    /// What log-ins write, which only reading does without.
+    inserted: &'a [&'a str],
+    updated: &'a [&'a str],
+    /// How Django makes it.
+    migrate: String,
+}
+
+impl Wanted<'_> {
+    /// The hint where it is missing, or a part of it.
+    fn migrated_by(migration: &str, app: &str) -> String {
+        let label = migration.split('.').next().unwrap_or_default();
+        format!(
+            "The migration {migration} makes it: run `python manage.py migrate {label}` in the Django project, with \
+             '{app}' in INSTALLED_APPS."
+        )
+    }
+}
 
 pub(super) async fn check_tables(
     settings: &Settings,
@@ -46,12 +67,38 @@ pub(super) async fn check_tables(
 ) -> Result<Issues, DbErr> {
     let mut issues = Issues::default();
     let (users, tokens) = (&settings.auth_user_table, &settings.authtoken_table);
-    let username = settings.auth_user_username_column.as_str();
-    check_table(database, users, &of_users(settings), &[username], &mut issues).await?;
+    let wanted = Wanted {
+        name: users,
+        columns: of_users(settings),
+        unique: &[&settings.auth_user_username_column],
+        inserted: &[],
+        updated: &[&settings.auth_user_password_column],
+        migrate: if settings.has_djangos_tables() {
+            let by = Wanted::migrated_by("auth.0001_initial", "django.contrib.auth");
+            format!("{by} {OWN_MIGRATE} {CUSTOM_USER}")
+        } else {
+            format!(
+                "The migrations of the app with the AUTH_USER_MODEL make it: run `python manage.py migrate` in the \
+                 Django project. {CUSTOM_USER}"
+            )
+        },
+    };
+    check_table(database, &wanted, &mut issues).await?;
     let pk = Kind::from(settings.auth_user_pk_type);
-    let needed =
-        [("key", Kind::Text, true), ("created", Kind::Moment, true), ("user_id", pk, true)];
-    check_table(database, tokens, &needed, &TOKEN_UNIQUE, &mut issues).await?;
+    let by = Wanted::migrated_by("authtoken.0001_initial", "rest_framework.authtoken");
+    let wanted = Wanted {
+        name: tokens,
+        columns: vec![
+            ("key", Kind::Text, true),
+            ("created", Kind::Moment, true),
+            ("user_id", pk, true),
+        ],
+        unique: &["key", "user_id"],
+        inserted: &["key", "created", "user_id"],
+        updated: &[],
+        migrate: if settings.has_djangos_tables() { format!("{by} {OWN_MIGRATE}") } else { by },
+    };
+    check_table(database, &wanted, &mut issues).await?;
     let strays = introspection::stray_references(database, tokens, users).await?;
     for (column, table) in strays {
         if column == "user_id" {
@@ -64,13 +111,19 @@ pub(super) async fn check_tables(
         }
     }
     if settings.has_sessions() {
-        let needed = [
-            ("session_key", Kind::Text, true),
-            ("session_data", Kind::Text, true),
-            ("expire_date", Kind::Moment, true),
-        ];
-        let sessions = TableName::new("django_session");
-        check_table(database, &sessions, &needed, &["session_key"], &mut issues).await?;
+        let wanted = Wanted {
+            name: &TableName::new("django_session"),
+            columns: vec![
+                ("session_key", Kind::Text, true),
+                ("session_data", Kind::Text, true),
+                ("expire_date", Kind::Moment, true),
+            ],
+            unique: &["session_key"],
+            inserted: &[],
+            updated: &[],
+            migrate: Wanted::migrated_by("sessions.0001_initial", "django.contrib.sessions"),
+        };
+        check_table(database, &wanted, &mut issues).await?;
     }
     if !settings.has_djangos_tables() {
         // Who makes a user there knows the columns.
@@ -102,29 +155,46 @@ fn of_users(settings: &Settings) -> Vec<Needed<'_>> {
 
 async fn check_table(
     database: &Database,
-    name: &TableName,
-    needed: &[Needed<'_>],
-    unique: &[&str],
+    wanted: &Wanted<'_>,
     issues: &mut Issues,
 ) -> Result<(), DbErr> {
+    let Wanted { name, columns: needed, unique, inserted, updated, migrate } = wanted;
     let columns = introspection::columns(database, name).await?;
     let table = &name.print();
     if columns.is_empty() {
         let message = "the table does not exist, or not in the search path.".to_owned();
-        issues.errors.push(Issue::new(table, "E001", message, &format!("{MIGRATE} {CUSTOM_USER}")));
+        issues.errors.push(Issue::new(table, "E001", message, migrate));
         return Ok(());
     }
+    let named = |name: &str| columns.iter().find(|column| column.name == name);
     for (name, kind, serves) in needed {
-        let found = columns.iter().find(|column| column.name == *name);
-        let issue = check_column(&format!("{table}.{name}"), *kind, found);
+        let object = format!("{table}.{name}");
+        let issue = check_column(&object, *kind, named(name), migrate);
         let level = if *serves { &mut issues.errors } else { &mut issues.warnings };
         level.extend(issue);
+        if *serves && named(name).is_some_and(|column| !column.granted.select) {
+            let message = "this role may not read the column.".to_owned();
+            issues.errors.push(Issue::new(&object, "E011", message, GRANT));
+        }
+    }
+    let writes: [(_, fn(Granted) -> bool, _); 2] = [
+        (inserted, |granted| granted.insert, "INSERT"),
+        (updated, |granted| granted.update, "UPDATE"),
+    ];
+    for (names, may, verb) in writes {
+        let refused = |name: &&&str| named(name).is_some_and(|column| !may(column.granted));
+        if let Some(name) = names.iter().find(refused) {
+            let message = format!(
+                "this role may not {verb} the column: tokens are checked, but a log-in that must make a token is \
+                 answered 503, and an outdated hash stays."
+            );
+            issues.warnings.push(Issue::new(&format!("{table}.{name}"), "W008", message, GRANT));
+        }
     }
     for column in &columns {
         let known = needed.iter().any(|(name, ..)| column.name == *name);
         if !known && !column.has_default {
-            let serves = unique == TOKEN_UNIQUE;
-            issues.add_obstacle(table, &column.name, serves);
+            issues.add_obstacle(table, &column.name, !inserted.is_empty());
         }
     }
     let found = introspection::unique_columns(database, name).await?;
@@ -137,10 +207,10 @@ async fn check_table(
     Ok(())
 }
 
-fn check_column(object: &str, kind: Kind, found: Option<&Column>) -> Option<Issue> {
+fn check_column(object: &str, kind: Kind, found: Option<&Column>, migrate: &str) -> Option<Issue> {
     let Some(column) = found else {
         let message = "the column does not exist.".to_owned();
-        return Some(Issue::new(object, "E002", message, MIGRATE));
+        return Some(Issue::new(object, "E002", message, migrate));
     };
     if !kind.is(&column.data_type) {
         let message = format!("the column is of type {}, not {}.", column.data_type, kind.types());

@@ -1,13 +1,14 @@
 //! Each rule against tables in SQLite.
 
-use super::iterations::check_iterations;
 use super::*;
 use crate::management::migrate::tests::Site;
+use crate::state::State;
 
 /// What is said after the settings, or the error.
 async fn check(site: &Site) -> Result<String, String> {
     let mut out = Vec::new();
-    let done = run(&site.state.settings, &site.state.database, None, &mut out).await;
+    let State { settings, database, now, .. } = &site.state;
+    let done = run(settings, database, None, FailLevel::Error, *now, &mut out).await;
     let told = String::from_utf8(out).unwrap();
     assert!(told.starts_with("DATABASE_URL = "), "{told}");
     done.map_err(|error| error.to_string())?;
@@ -35,9 +36,32 @@ async fn a_missing_table_is_named_with_its_remedy() {
     site.sql("DROP TABLE authtoken_token").await;
     let error = check(&site).await.unwrap_err();
     assert!(error.starts_with("SystemCheckError: System check identified some issues:\n\nERRORS:\nauthtoken_token: (drf_authtoken.E001) "), "{error}");
-    assert!(error.contains("\n\tHINT: Run `python manage.py migrate`"), "{error}");
+    let hint = "\n\tHINT: The migration authtoken.0001_initial makes it: run `python manage.py migrate authtoken`";
+    assert!(error.contains(hint), "{error}");
     assert!(error.ends_with("\n\nSystem check identified 1 issue (0 silenced)."), "{error}");
     assert!(require_tables(&site.state.settings, &site.state.database).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_with_the_migration_that_makes_it() {
+    let site = Site::migrated().await;
+    site.sql("ALTER TABLE auth_user DROP COLUMN is_active").await;
+    let flags = [
+        ("DEFAULT_AUTHENTICATION_CLASSES", "rest_framework.authentication.SessionAuthentication"),
+        ("SECRET_KEY", "key"),
+    ];
+    let flags = flags.map(|(name, value)| (name, value.to_owned()));
+    let settings = Settings::load(None, &flags, |_| Vec::new()).unwrap();
+    let issues = check_tables(&settings, &site.state.database).await.unwrap();
+    let found: Vec<(&str, &str)> =
+        issues.errors.iter().map(|issue| (issue.object.as_str(), issue.hint.as_str())).collect();
+    for (object, migration) in
+        [("auth_user.is_active", "auth.0001_initial"), ("django_session", "sessions.0001_initial")]
+    {
+        let is_told = found.iter().any(|(of, hint)| *of == object && hint.contains(migration));
+        assert!(is_told, "{object}: {found:?}");
+    }
+    assert_eq!(found.len(), 2);
 }
 
 #[tokio::test]
@@ -82,7 +106,7 @@ async fn iterations_of_another_django_are_a_warning_with_its_version() {
         (4, "pbkdf2_sha256$7$s$h", Some("set PBKDF2_ITERATIONS to 7")),
     ] {
         site.sql(&insert(id, password)).await;
-        let issue = check_iterations(&site.state.database, &site.state.settings).await.unwrap();
+        let issue = check_hashers(&site.state.database, &site.state.settings).await.unwrap();
         let hint = issue.map(|issue| issue.hint);
         assert_eq!(hint.is_some(), said.is_some(), "{password}");
         assert!(hint.unwrap_or_default().contains(said.unwrap_or_default()), "{password}");

@@ -70,6 +70,17 @@ pub struct Hashers {
     bounds: Bounds,
 }
 
+/// In what a stored hash is not as a new one would be, so that the next log-in replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outdated {
+    /// It is of this hasher, which is not the preferred one.
+    Hasher(Algorithm),
+    /// It has so many iterations of PBKDF2.
+    Iterations(u32),
+    /// It has other parameters of its hasher.
+    Parameters,
+}
+
 impl Hashers {
     /// `preferred` makes new hashes (the first of `PASSWORD_HASHERS`), `enabled` are accepted besides. What a new hash
     /// costs is within the bounds, whatever they say.
@@ -224,6 +235,30 @@ impl Hashers {
             hardens,
             instead,
         }))))
+    }
+
+    /// `must_update`, but for the salt, which is not the site's choice. `None` for a current hash, and for what is none.
+    #[must_use]
+    pub fn outdated(&self, encoded: &EncodedPassword) -> Option<Outdated> {
+        let algorithm = Algorithm::identify(encoded.as_str())?;
+        if algorithm != self.preferred {
+            return Some(Outdated::Hasher(algorithm));
+        }
+        match self.defaults.hasher(algorithm) {
+            Hasher::Derived(_) => {
+                let stored = pbkdf2::decode(encoded.as_str())?.iterations;
+                (stored != self.defaults.iterations).then_some(Outdated::Iterations(stored))
+            }
+            Hasher::Whole(hasher) => {
+                hasher.must_update(encoded.as_str()).then_some(Outdated::Parameters)
+            }
+        }
+    }
+
+    /// What makes new hashes, and with how many iterations if it is PBKDF2.
+    #[must_use]
+    pub fn preferred(&self) -> (Algorithm, u32) {
+        (self.preferred, self.defaults.iterations)
     }
 
     fn is_bounded(&self, cost: Cost) -> bool {

@@ -9,6 +9,7 @@ use super::worker::SLICE;
 use super::*;
 use crate::django::auth::hashers::tests::{UNBOUNDED, cheap, take_work};
 use crate::django::auth::hashers::{Algorithm, Cost, Done, LANES, Reason, Work};
+use crate::memory::resident_bytes;
 
 const SECOND: Duration = Duration::from_secs(1);
 const RIGHT: Result<Check, HashingError> = Ok(Check::Valid { must_update: false });
@@ -359,10 +360,15 @@ async fn a_panic_fails_its_job_and_not_the_worker() {
 #[tokio::test]
 async fn ten_thousand_panics_cost_no_worker_and_no_place() {
     let (pool, workers) = start(2);
-    for _ in 0..10_000 {
+    let mut before = 0;
+    for round in 0..10_000 {
         let failed = pool.run(password(), blocking(1 << 19, true)).await;
         assert_eq!(failed.unwrap_err(), HashingError::Failed);
+        if round == 100 {
+            before = resident_bytes();
+        }
     }
+    assert!(resident_bytes() < before + 16 * 1024 * 1024);
     assert!(workers.iter().all(|worker| !worker.is_finished()));
     // Both work, each on a job that fills half of the memory.
     let both = tokio::join!(

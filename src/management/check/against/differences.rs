@@ -7,6 +7,7 @@ use super::exchange::{Answer, Host};
 use super::questions::Question;
 use super::reasons;
 use super::site::Site;
+use crate::management::check::clock;
 use crate::management::check::issues::{Issue, Issues};
 use crate::settings::Settings;
 
@@ -180,11 +181,8 @@ impl Differences {
     /// The clocks differ.
     pub(super) fn add_skew(&mut self, ahead: Option<i64>) {
         let Some(ahead) = ahead else { return };
-        let side = if ahead > 0 { "ahead of" } else { "behind" };
-        let message = format!("the site's clock is {} seconds {side} this machine's.", ahead.abs());
-        let hint = "Set both by NTP: the times of new tokens are of who makes them.";
         let object = self.site.clone();
-        self.push(Kind::Warning, "W007", &object, message, hint);
+        self.push(Kind::Warning, "W007", &object, clock::differs("the site", ahead), clock::HINT);
     }
 
     /// Something of these settings answers in the view's place, whatever the site does.

@@ -22,15 +22,13 @@ pub use self::site::Site;
 use self::differences::{Differences, Kind};
 use self::exchange::{Answer, Host};
 use self::questions::{Question, questions};
+use super::clock::skew;
 use super::issues::{Issue, Issues};
 use crate::db::Database;
 use crate::management::CommandError;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::urls;
-
-/// Seconds by which the clocks may differ: the site's `Date` has whole ones, and took its way.
-const MAX_SKEW: i64 = 5;
 
 /// Asks all questions and adds what differs; the text says what was compared.
 pub(super) async fn check_answers(
@@ -59,7 +57,7 @@ pub(super) async fn check_answers(
         match theirs {
             Ok(theirs) => {
                 if at == 0 {
-                    found.add_skew(skew(&theirs, before, after));
+                    found.add_skew(ahead(&theirs, (before, after)));
                     found.add_bar(question, &ours);
                 }
                 let is_same = found.compare(question, &host, &theirs, &ours);
@@ -121,15 +119,8 @@ async fn answer(
     })
 }
 
-/// Seconds by which the site's clock is ahead, over what the way explains.
-fn skew(answer: &Answer, before: DateTime<Utc>, after: DateTime<Utc>) -> Option<i64> {
+/// Seconds by which the site's clock is ahead; its `Date` has whole ones.
+fn ahead(answer: &Answer, looks: (DateTime<Utc>, DateTime<Utc>)) -> Option<i64> {
     let told = DateTime::parse_from_rfc2822(&answer.header(&header::DATE)).ok()?.to_utc();
-    let ahead = if told > after {
-        told - after
-    } else if told < before - Duration::seconds(1) {
-        told - before
-    } else {
-        Duration::zero()
-    };
-    Some(ahead.num_seconds()).filter(|seconds| seconds.abs() > MAX_SKEW)
+    skew(told, looks, Duration::seconds(1))
 }
