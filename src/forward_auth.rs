@@ -17,7 +17,6 @@ use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Request, Response};
 
 use crate::django::auth::models::{Profile, User};
-use crate::django::defaults;
 use crate::metrics::Outcome;
 use crate::rest_framework::authentication;
 use crate::rest_framework::exceptions::APIException;
@@ -182,7 +181,7 @@ fn is_asked_for_a_refusal(query: Option<&str>) -> bool {
 fn refusal(exception: &APIException, state: &State) -> Response {
     views::report(exception);
     let Some(detail) = exception.detail(state.languages.fallback()) else {
-        return defaults::server_error();
+        return views::server_error();
     };
     let mut response = Response::builder()
         .status(views::status(exception, &state.settings))

@@ -261,6 +261,13 @@ impl fmt::Debug for TypedText {
     }
 }
 
+/// What the process has in memory; 0 where there is no `/proc`.
+#[cfg(test)]
+pub(crate) fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).map_or(0, |pages| pages.parse::<usize>().unwrap() * 4096)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use crate::docs;
 use crate::forward_auth::ForwardAuth;
 use crate::openapi::{self, Schema};
 use crate::rest_framework::authtoken::views::ObtainAuthToken;
-use crate::rest_framework::views::ViewEndpoint;
+use crate::rest_framework::views::{ViewEndpoint, server_error};
 use crate::secret::Secret;
 use crate::state::State;
 
@@ -80,10 +80,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Questions<E> {
     }
 }
 
-/// A panic is a fault of ours; the panic hook has printed it. The client gets Django's 500.
+/// A panic is a fault of ours; the panic hook has printed it.
 fn contain(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a view panicked");
-    defaults::server_error()
+    server_error()
 }
 
 /// `django.urls.resolvers.URLResolver` over whole paths.
@@ -100,5 +100,25 @@ impl Endpoint for Resolver {
             Some((_, view)) => view.call(request).await,
             None => Ok(defaults::page_not_found()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make_sync;
+    use poem::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_view_is_answered_as_drf_answers_a_server_error() {
+        let broken = make_sync(|_| -> Response { std::panic::resume_unwind(Box::new("wanted")) });
+        let urlpatterns = vec![("/".to_owned(), broken.map_to_response().boxed())];
+        let resolver = Resolver { urlpatterns }.with(CatchPanic::new().with_handler(contain));
+        let answer = resolver.call(Request::default()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.content_type(), Some("application/json"));
+        let body = answer.into_body().into_string().await.unwrap();
+        assert_eq!(body, r#"{"error": "Server Error (500)"}"#);
     }
 }

@@ -28,12 +28,6 @@ pub fn page_not_found() -> Response {
     respond(StatusCode::NOT_FOUND, page("Not Found", text))
 }
 
-/// `server_error`.
-#[must_use]
-pub fn server_error() -> Response {
-    respond(StatusCode::INTERNAL_SERVER_ERROR, page("Server Error (500)", ""))
-}
-
 fn page(title: &str, text: &str) -> String {
     format!(
         "\n<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>{title}</title>\n</head>\n\

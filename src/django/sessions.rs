@@ -15,8 +15,9 @@ pub const SHORTEST_KEY: usize = 8;
 /// Django's own have 32 characters, and the column 40: a longer one is nobody's.
 const LONGEST_KEY: usize = 255;
 
-/// Longer data takes milliseconds to read; a log-in alone has some 300 bytes.
-const LONG: usize = 4096;
+/// Longer data is read where no request waits: unpacked it may be thousands of times as long. A log-in alone has some
+/// 300 bytes.
+const LONG: usize = 1024;
 
 /// Data that is longer than this is not read, and counts as corrupt.
 const SELECT: &str = r#"SELECT CASE WHEN length("session_data") <= 1048576 THEN CAST("session_data" AS text) END AS data FROM "django_session" WHERE "session_key" = $1 AND "expire_date" > $2"#;

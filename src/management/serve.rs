@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 use super::operations::Operations;
 use super::{CommandError, check};
 use crate::db::Database;
-use crate::django::defaults;
 use crate::observe::Observed;
+use crate::rest_framework::views::server_error;
 use crate::server::{self, Limits, Listener};
 use crate::settings::{Bind, SettingValue, Settings};
 use crate::state::{self, State};
@@ -34,6 +34,8 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_PROBES: usize = 64;
 /// Enough for a request that was sent before its proxy saw the listener close.
 const IDLE_GRACE: Duration = Duration::from_secs(1);
+/// What of `GRACEFUL_TIMEOUT` is left for the end of the process itself.
+const ENDING: Duration = Duration::from_millis(300);
 
 /// Checks the tables, listens, and serves until SIGTERM or SIGINT. `ready` runs when
 /// connections are accepted, `reload` at each SIGHUP.
@@ -78,8 +80,7 @@ pub async fn run(
         notify(&NotifyState::Stopping);
         delay
     };
-    let drained =
-        server::serve(listener, application, limits, defaults::server_error, stop).await?;
+    let drained = server::serve(listener, application, limits, server_error, stop).await?;
     drop(over);
     #[cfg(feature = "opentelemetry")]
     traces.iter().for_each(Traces::stop);
@@ -100,7 +101,7 @@ async fn operations(
     let limits = Limits { threads: 1, max_connections: MAX_PROBES, ..limits };
     let state = Arc::clone(state);
     let operations = move || Ok(Operations::new(Arc::clone(&state)));
-    tokio::spawn(server::serve(listener, operations, limits, defaults::server_error, until));
+    tokio::spawn(server::serve(listener, operations, limits, server_error, until));
     Ok(Some(over))
 }
 
@@ -174,7 +175,7 @@ fn limits(settings: &Settings) -> Limits {
         max_connections: settings.max_connections,
         max_header_bytes: MAX_HEADER_BYTES,
         idle_grace: IDLE_GRACE,
-        shutdown_grace: settings.graceful_timeout,
+        shutdown_grace: settings.graceful_timeout.saturating_sub(ENDING),
     }
 }
 

@@ -274,7 +274,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
         report(exception);
         let Some(data) = exception.detail(translation) else {
             return match exception {
-                APIException::ServerError(_) => defaults::server_error(),
+                APIException::ServerError(_) => server_error(),
                 _ => defaults::bad_request(),
             };
         };
@@ -346,6 +346,15 @@ impl<H: Endpoint> Endpoint for ViewEndpoint<H> {
     async fn call(&self, request: Request) -> poem::Result<poem::Response> {
         Ok(self.dispatch(request).await)
     }
+}
+
+/// `rest_framework.exceptions.server_error`: the answer to a fault of this program, whatever the renderer.
+#[must_use]
+pub fn server_error() -> poem::Response {
+    poem::Response::builder()
+        .status(StatusCode::INTERNAL_SERVER_ERROR)
+        .content_type(Renderer::Json.content_type())
+        .body(r#"{"error": "Server Error (500)"}"#)
 }
 
 /// The log's part of `exception_handler`.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::memory::resident_bytes;
 use crate::settings::Bind;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -233,12 +234,6 @@ async fn ten_thousand_panics_leak_nothing() {
     }
     assert!(resident_bytes() < before + 16 * 1024 * 1024);
     assert!(site.exchange(&format!("{last}Connection: close\r\n\r\n")).await.starts_with(OK));
-}
-
-/// What the process has in memory; 0 where there is no `/proc`.
-fn resident_bytes() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    pages.split(' ').nth(1).map_or(0, |pages| pages.parse::<usize>().unwrap() * 4096)
 }
 
 #[tokio::test]

@@ -18,6 +18,10 @@ use tokio::task::{JoinError, JoinSet};
 use super::listener::Client;
 use super::{Drained, Server, UNIX_CLIENT};
 
+/// Large bodies and long sessions that a thread reads at the same time, beside its requests; the names of hosts are
+/// looked up there too.
+const MAX_LONG_READS: usize = 8;
+
 /// A connection's place among `max_connections`, and among those of its thread.
 pub(super) type Place = (Option<OwnedSemaphorePermit>, Arc<()>);
 
@@ -59,7 +63,8 @@ impl Threads {
                 let _ = all_done.changed().await;
             };
             thread::Builder::new().name(format!("requests-{number}")).spawn(move || {
-                match Builder::new_current_thread().enable_all().build() {
+                let mut runtime = Builder::new_current_thread();
+                match runtime.enable_all().max_blocking_threads(MAX_LONG_READS).build() {
                     Ok(runtime) => runtime.block_on(run),
                     Err(error) => tracing::error!(%error, "a thread for requests has no runtime"),
                 }
