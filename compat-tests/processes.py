@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -17,6 +18,12 @@ RUNNING: list[Process] = []
 
 class StartError(Exception):
     """A service did not come up; the text holds the end of its log."""
+
+
+def allow_descriptors() -> None:
+    """As many as this process may have: each client is one, here and in what is started from here."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def handing_over(listen: socket.socket | None) -> list[str]:

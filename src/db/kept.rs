@@ -21,7 +21,7 @@ const MAX_IDLE: Duration = Duration::from_secs(10);
 /// better than the prepared one and plans anew most of the time, or reads the whole table, comparing each key with
 /// each text. For a JSON list of any length it guesses 100 rows, so that one prepared plan serves all; and `OFFSET 0`
 /// keeps it from joining the list to the whole table: each text is looked up by itself, by the index once the table has
-/// more than a few pages. One text needs no list.
+/// more than a few pages, and has one for its column, as Django's have. One text needs no list.
 #[derive(Debug, Clone)]
 pub struct ByTexts {
     one: Arc<str>,
@@ -29,7 +29,7 @@ pub struct ByTexts {
 }
 
 impl ByTexts {
-    /// `select` ends with what the text is compared to; its columns have different names.
+    /// `select` ends with what the text is compared to.
     pub(super) fn new(select: &str, backend: DbBackend) -> Self {
         let many = match backend {
             DbBackend::Sqlite => format!("{select} IN (SELECT value FROM json_each($1))"),

@@ -21,7 +21,7 @@ use crate::db::{Database, DatabaseError, Kept};
 use crate::django::auth::models::User;
 use crate::metrics::Metrics;
 
-/// Keys in one SELECT.
+/// Requests that share a SELECT.
 const MAX_BATCH: usize = 256;
 /// Requests that may wait.
 const MAX_WAITING: usize = 16 * 1024;
@@ -206,8 +206,9 @@ async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::resident_bytes;
 
-    /// Finds a user of the key's name, when it is let to; `panic` breaks it.
+    /// Finds a user of the key's name, when it is let to; `panic` breaks it, `fails` is a database that does.
     struct Gate {
         open: Arc<tokio::sync::Semaphore>,
         asked: Arc<std::sync::Mutex<Vec<usize>>>,
@@ -220,6 +221,9 @@ mod tests {
             if keys.contains(&"panic") {
                 // Without its message, of which one test would print thousands.
                 std::panic::resume_unwind(Box::new("wanted by the test"));
+            }
+            if keys.contains(&"fails") {
+                return Err(DatabaseError::TimedOut);
             }
             let user = |key: &&str| {
                 let user = User {
@@ -246,9 +250,9 @@ mod tests {
         (Arc::new(Shared::start(gate, timeout)), open, asked)
     }
 
-    fn ask(shared: &Arc<Shared>, key: &'static str) -> tokio::task::JoinHandle<Answer> {
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move { shared.for_key(key).await })
+    fn ask(shared: &Arc<Shared>, key: impl Into<String>) -> tokio::task::JoinHandle<Answer> {
+        let (shared, key) = (Arc::clone(shared), key.into());
+        tokio::spawn(async move { shared.for_key(&key).await })
     }
 
     fn name(answer: Answer) -> Result<Option<String>, String> {
@@ -281,16 +285,64 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_one_look_up_and_no_other() {
+    async fn a_look_up_is_of_so_many_requests_at_most() {
+        let (shared, open, asked) = shared(LONG);
+        let first = ask(&shared, "first");
+        settle().await;
+        let others: Vec<_> = (0..600).map(|key| ask(&shared, key.to_string())).collect();
+        settle().await;
+        open.add_permits(4);
+        for (key, other) in others.into_iter().enumerate() {
+            assert_eq!(name(other.await.unwrap()), Ok(Some(key.to_string())));
+        }
+        assert!(first.await.unwrap().is_ok());
+        assert_eq!(*asked.lock().unwrap(), [1, MAX_BATCH, MAX_BATCH, 600 - 2 * MAX_BATCH]);
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_to_wait_is_told_at_once() {
         let (shared, open, _) = shared(LONG);
         let first = ask(&shared, "first");
         settle().await;
-        let broken = ["panic", "second"].map(|key| ask(&shared, key));
+        let mut waiting = Vec::new();
+        loop {
+            let (answer, found) = oneshot::channel();
+            if shared.waiting.try_send(Waiting { key: "waits".to_owned(), answer }).is_err() {
+                break;
+            }
+            waiting.push(found);
+        }
+        assert_eq!(waiting.len(), MAX_WAITING);
+        assert!(matches!(shared.for_key("late").await, Err(LookupError::Overloaded)));
+        open.add_permits(1 + MAX_WAITING / MAX_BATCH);
+        assert!(first.await.unwrap().is_ok());
+        for found in waiting {
+            assert_eq!(name(found.await.unwrap()), Ok(Some("waits".to_owned())));
+        }
+        open.add_permits(1);
+        assert!(shared.for_key("comes").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_fault_ends_one_look_up_and_no_other() {
+        for (key, told) in [
+            ("panic", "the token look-up broke off"),
+            ("fails", "the database did not answer in time"),
+        ] {
+            one_look_up_ends(key, told).await;
+        }
+    }
+
+    async fn one_look_up_ends(key: &'static str, told: &str) {
+        let (shared, open, _) = shared(LONG);
+        let first = ask(&shared, "first");
+        settle().await;
+        let broken = [key, "second"].map(|key| ask(&shared, key));
         settle().await;
         open.add_permits(2);
         assert!(first.await.unwrap().is_ok());
         for broken in broken {
-            assert_eq!(name(broken.await.unwrap()), Err("the token look-up broke off".to_owned()));
+            assert_eq!(name(broken.await.unwrap()), Err(told.to_owned()));
         }
         let third = ask(&shared, "third");
         settle().await;
@@ -303,10 +355,15 @@ mod tests {
     #[tokio::test]
     async fn ten_thousand_panics_end_no_look_up_but_their_own() {
         let (shared, open, asked) = shared(LONG);
-        for _ in 0..10_000 {
+        let mut before = 0;
+        for round in 0..10_000 {
             open.add_permits(1);
             assert!(ask(&shared, "panic").await.unwrap().is_err());
+            if round == 100 {
+                before = resident_bytes();
+            }
         }
+        assert!(resident_bytes() < before + 16 * 1024 * 1024);
         open.add_permits(1);
         let next = ask(&shared, "next").await.unwrap();
         assert_eq!(name(next), Ok(Some("next".to_owned())));
