@@ -1,8 +1,9 @@
 """libFuzzer looks for inputs by the coverage of each parser; `fuzz/parsers.rs` judges what is made of them.
 
 What it has found stands in `fuzz/corpus`, an input a line, as JSON strings of one sign a byte. The short form
-begins there and makes so many runs; the long one begins with the requests of all cases too, takes an hour for
-each parser, and keeps what it has found.
+begins there and takes a minute for each parser. The long one begins with the requests of all cases too, goes
+on until each parser has had an hour of a core in all long runs so far (`fuzz/spent.json`), and keeps what it
+has found.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,9 @@ from services import PROJECT
 
 FUZZ = PROJECT / "compat-tests/fuzz"
 CORPUS = FUZZ / "corpus"
+# Seconds of a core that the long form has given each parser so far.
+SPENT = FUZZ / "spent.json"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
 PARSERS = (
     "hash",
     "authorization",
@@ -34,11 +40,11 @@ PARSERS = (
     "content_type",
     "cookie",
 )
-RUNS = 8_000
-HOUR = 3600
+MINUTE, HOUR = 60, 3600
 # Of each parser the shortest inputs are kept, of so many bytes in all.
-KEPT = 20_000
+KEPT = 40_000
 LONGEST = 4096
+RUNNING: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Run:
     """What became of a run of the fuzzer."""
 
     runs: int
-    seconds: int
+    # Of a core.
+    seconds: float
     edges: int
     # The input that it fell over, and what it said.
     crash: bytes | None
@@ -55,11 +62,10 @@ class Run:
 
 def build() -> Path:
     """The fuzzer. Its flags are those of stable Rust, and the dependencies those of the ordinary build."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
     env = os.environ | {"RUSTC_WORKSPACE_WRAPPER": str(FUZZ / "rustc")}
     argv = ["cargo", "build", "--locked", "--quiet", "--package", "drf-authtoken-fuzz"]
     subprocess.run(argv, cwd=PROJECT, env=env, check=True)
-    return target / "debug/parsers"
+    return TARGET / "debug/parsers"
 
 
 def kept(parser: str) -> list[bytes]:
@@ -124,27 +130,30 @@ def fuzz(
     binary: Path,
     parser: str,
     begin: Iterable[bytes],
-    limit: str,
-    keeps: bool = False,
-    seconds: float | None = None,
+    seconds: float,
+    *limits: str,
+    found: Path | None = None,
 ) -> tuple[Run, list[bytes]]:
-    """A run up to the limit, an option of libFuzzer's, and on demand the inputs that are worth keeping."""
+    """A run for so long, with options of libFuzzer's. What is in the folder `found` it goes on with, adds to,
+    and answers, as far as it is worth keeping."""
     with tempfile.TemporaryDirectory(prefix=f"fuzz-{parser}-") as name:
         folder = Path(name)
-        found, small = folder / "found", folder / "small"
-        found.mkdir()
-        small.mkdir()
-        known = unpack(begin, folder / "known")
-        argv = [str(binary), limit, "-seed=1", f"-max_len={LONGEST}", "-timeout=10", "-rss_limit_mb=1024"]
+        known, new, small, log = (folder / part for part in ("known", "new", "small", "log"))
+        unpack(begin, known)
+        for one in (new, small):
+            one.mkdir()
+        corpus = [str(found or new), str(known)]
+        # It looks at the time between two inputs only.
+        argv = ["timeout", f"{seconds + 60:.0f}", str(binary), *limits, f"-max_total_time={seconds:.0f}"]
+        argv += [f"-max_len={LONGEST}", "-timeout=10", "-rss_limit_mb=1024", f"-artifact_prefix={folder}/"]
         env = os.environ | {"PARSER": parser}
-        done = subprocess.run(
-            [*argv, f"-artifact_prefix={folder}/", str(found), str(known)],
-            env=env,
-            capture_output=True,
-            check=False,
-            timeout=seconds,
-        )
-        said = done.stderr.decode(errors="replace")
+        with log.open("wb") as out:
+            process = subprocess.Popen([*argv, *corpus], env=env, stdout=out, stderr=out)
+            RUNNING.append(process)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            RUNNING.remove(process)
+        said = log.read_text(errors="replace")
         spoilt = [
             path
             for kind in ("crash", "timeout", "oom", "slow-unit", "leak")
@@ -152,38 +161,88 @@ def fuzz(
         ]
         crash = spoilt[0].read_bytes() if spoilt else None
         if crash is None:
-            assert done.returncode == 0, said[-2000:]
-        total = re.search(r"Done (\d+) runs in (\d+) second", said)
+            assert process.returncode == 0, said[-2000:]
+        total = re.search(r"Done (\d+) runs in", said)
         edges = [int(edge) for edge in re.findall(r" cov: (\d+) ", said)]
-        runs, seconds = map(int, total.groups()) if total else (0, 0)
-        run = Run(runs, seconds, max(edges, default=0), crash, said)
-        if keeps and crash is None:
-            merge = [str(binary), "-merge=1", str(small), str(found), str(known)]
-            subprocess.run(merge, env=env, capture_output=True, check=True)
+        runs = int(total[1]) if total else 0
+        run = Run(runs, used.ru_utime + used.ru_stime, max(edges, default=0), crash, said)
+        if found and crash is None:
+            merge = [str(binary), "-merge=1", str(small), *corpus]
+            subprocess.run(merge, env=env, capture_output=True, check=True, timeout=600)
         return run, [path.read_bytes() for path in small.iterdir()]
 
 
+class Session:
+    """Runs of the parsers, several at the same time."""
+
+    def __init__(self, long: bool, seconds: int | None) -> None:
+        self.binary, self.long, self.seconds = build(), long, seconds
+        self.lock = threading.Lock()
+
+    def spent(self) -> dict[str, int]:
+        """The seconds of a core that each parser has had."""
+        with self.lock:
+            return dict(json.loads(SPENT.read_text()))
+
+    def spend(self, parser: str, seconds: float) -> None:
+        """Adds to them."""
+        with self.lock:
+            known = json.loads(SPENT.read_text())
+            known[parser] += round(seconds)
+            aside = SPENT.with_suffix(".new")
+            aside.write_text(json.dumps(known, indent=4) + "\n")
+            aside.replace(SPENT)
+
+    def run(self, parser: str) -> tuple[Run, int]:
+        """One of them, and with how many inputs it began."""
+        if not self.long:
+            begin = kept(parser)
+            run, _ = fuzz(self.binary, parser, begin, MINUTE, "-seed=1")
+            return run, len(begin)
+        run, inputs = self.at_length(parser, self.seconds or MINUTE)
+        # By the clock it may take longer.
+        while not self.seconds and run.crash is None and (rest := HOUR - self.spent()[parser]) > 0:
+            run, inputs = self.at_length(parser, max(rest, MINUTE))
+        return run, inputs
+
+    def at_length(self, parser: str, seconds: int) -> tuple[Run, int]:
+        """So many seconds, going on with what earlier runs on this machine have found."""
+        begin = [*kept(parser), *seeds(parser)]
+        found = TARGET / "fuzz" / parser
+        found.mkdir(parents=True, exist_ok=True)
+        seed = f"-seed={self.spent()[parser] + 1}"
+        run, small = fuzz(self.binary, parser, begin, seconds, seed, found=found)
+        if run.crash is None:
+            keep(parser, small)
+            self.spend(parser, run.seconds)
+        told = f"{run.runs:,} runs in {run.seconds:.0f} s, {run.edges} edges, {len(small)} inputs"
+        print(f"{parser}: {told}", flush=True)
+        return run, len(begin)
+
+
 def measure(stage: Stage) -> list[Finding]:
-    """Each parser in its turn."""
+    """As many of them at a time as there are cores."""
     claim = "Inputs that are found by the coverage of each parser: no panic, and what must hold does"
-    limit, length = f"-runs={RUNS}", f"{RUNS:,} runs each"
-    if stage.long:
-        seconds = stage.seconds or HOUR
-        limit, length = f"-max_total_time={seconds}", f"{seconds} s each"
-    how = f"libFuzzer on {len(PARSERS)} parsers, {length}; `compat-tests/fuzz`"
+    how, length = f"libFuzzer on {len(PARSERS)} parsers{{}}; `compat-tests/fuzz`", f", {MINUTE} s each"
     if not stage.is_ours:
-        return [Finding(claim, how, "not measured: it has other parsers")]
-    binary, against, runs, edges, inputs = build(), [], 0, 0, 0
-    for parser in PARSERS:
-        begin = [*kept(parser), *(seeds(parser) if stage.long else ())]
-        run, found = fuzz(binary, parser, begin, limit, stage.long)
+        return [Finding(claim, how.format(""), "not measured: it has other parsers")]
+    session, against = Session(stage.long, stage.seconds), []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            done = list(pool.map(session.run, PARSERS))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(RUNNING):
+                process.terminate()
+    for parser, (run, inputs) in zip(PARSERS, done, strict=True):
         if run.crash is not None:
             against.append(f"{parser}: {run.crash!r}: {run.said[-600:]}")
-        elif run.runs < len(begin) or run.edges < 20:
+        elif run.runs < inputs or run.edges < 20:
             against.append(f"{parser}: nothing was proved: {run.said[-600:]}")
-        if stage.long and run.crash is None:
-            keep(parser, found)
-            print(f"{parser}: {run.runs:,} runs, {run.edges} edges, {len(found)} inputs")
-        runs, edges, inputs = runs + run.runs, edges + run.edges, inputs + len(begin)
+    runs, edges = (sum(getattr(run, part) for run, _ in done) for part in ("runs", "edges"))
+    inputs = sum(number for _, number in done)
     figure = f"{runs:,} runs from {inputs:,} inputs, {edges:,} edges reached, {len(against)} faults"
-    return [Finding(claim, how, figure, against)]
+    if stage.long:
+        length = f", {min(session.spent().values()) // MINUTE} min of a core each so far"
+        figure = f"in the last run {figure}"
+    return [Finding(claim, how.format(length), figure, against)]

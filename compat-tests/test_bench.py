@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from readme import README
 from services import PROJECT
 
 pytestmark = [
@@ -15,6 +17,22 @@ pytestmark = [
     pytest.mark.newest_only,
     pytest.mark.parametrize("kind", ["postgres"]),
 ]
+
+
+SCRIPTS = PROJECT / "scripts"
+
+
+@pytest.mark.parametrize("command", ["check", "growth"])
+def test_readme_has_what_the_benchmark_measured(
+    command: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Table and chart come from the command, which leaves its figures beside them."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    found = json.loads((SCRIPTS / f"bench_{command}.json").read_text())
+    text: str = importlib.import_module(f"bench_{command}").text(found)
+    begin, end = (f"<!-- {slash}bench {command} -->\n" for slash in ("", "/"))
+    assert README.read_text().partition(begin)[2].partition(end)[0] == f"{text}\n"
+    assert (SCRIPTS / f"bench_{command}.svg").exists()
 
 
 def run(command: str, folder: Path) -> None:

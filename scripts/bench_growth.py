@@ -30,6 +30,7 @@ from bench_load import (
     pairs,
     publish,
     start_binary,
+    start_django,
 )
 
 import postgres
@@ -96,7 +97,7 @@ def many(clients: int) -> str:
 
 def lookups(service: Service) -> tuple[float, float]:
     """How many tokens the service has looked up, and in how many statements."""
-    with urllib.request.urlopen(f"{service.operations().base}/metrics") as answer:
+    with urllib.request.urlopen(f"{service.operations().base}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     keys, statements = (
         float(text.split(f"\ndrf_authtoken_lookup_keys_{part} ")[1].split()[0]) for part in ("sum", "count")
@@ -113,13 +114,14 @@ def shared(service: Service, server: int, clients: int, seconds: float, asked: A
 
 
 def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, rounds: int) -> Figures:
-    """Tokens taken evenly from the whole table: by one client, each of whose checks is a SELECT of its own,
-    so that sizes can be compared; and by 64."""
+    """As many different tokens of each table, taken evenly from all of it, so that only the table grows: by
+    one client, each of whose checks is a SELECT of its own, and by 64."""
+    different = min(urls)
     server = work.cluster.process.child.pid
     services = {size: start_binary(pair, url, OPERATIONS, work.log("ours")) for size, url in urls.items()}
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         f"{size:,} tokens, {many(clients)}": functools.partial(
-            shared, service, server, clients, seconds, Asked(size)
+            shared, service, server, clients, seconds, Asked(size, different=different)
         )
         for clients in (1, 64)
         for size, service in services.items()
@@ -133,13 +135,21 @@ def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, round
             service.stop()
 
 
-def by_clients(service: Service, server: int, counts: Sequence[int], seconds: float, rounds: int) -> Figures:
-    """One service, more and more clients."""
+def by_clients(
+    work: Bench, pair: Pair, url: str, counts: Sequence[int], seconds: float, rounds: int
+) -> Figures:
+    """More and more clients, each number of a service of its own, whose memory is what they need."""
+    server = work.cluster.process.child.pid
+    services = {clients: start_binary(pair, url, OPERATIONS, work.log("ours")) for clients in counts}
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         many(clients): functools.partial(shared, service, server, clients, seconds, Asked(TOKENS))
-        for clients in counts
+        for clients, service in services.items()
     }
-    return alternating(runs, rounds)
+    try:
+        return alternating(runs, rounds)
+    finally:
+        for service in services.values():
+            service.stop()
 
 
 def start_nginx(work: Bench, replicas: Sequence[Service]) -> Service:
@@ -154,19 +164,28 @@ def start_nginx(work: Bench, replicas: Sequence[Service]) -> Service:
 
 
 def by_layout(work: Bench, pair: Pair, url: str, seconds: float, rounds: int) -> Figures:
-    """64 clients of one service by itself, behind nginx, of two behind it, through PgBouncer, on SQLite."""
+    """64 clients of one service by itself, on two threads, behind nginx, of two behind it, through PgBouncer,
+    and on SQLite in both of its journal modes, with DRF beside it."""
     server, asked = work.cluster.process.child.pid, Asked(TOKENS)
     one, two = (start_binary(pair, url, {}, work.log("ours")) for _ in range(2))
     bouncer, through = start_pgbouncer(work, url, {"pool_mode": "session"})
     pooled = start_binary(pair, through, {}, work.log("ours"))
-    sqlite = start_binary(pair, filled_sqlite(work, pair, TOKENS), {}, work.log("ours"))
+    threads = start_binary(pair, url, {"REQUEST_THREADS": 2}, work.log("ours"))
+    file, logged = (filled_sqlite(work, pair, TOKENS) for _ in range(2))
+    with sqlite3.connect(logged.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    sqlite, ahead = (start_binary(pair, one, {}, work.log("ours")) for one in (file, logged))
+    drf = start_django(pair, file, {}, work.log("drf"))
     before_one, before_two = start_nginx(work, [one]), start_nginx(work, [one, two])
     layouts = {
         "one service": (one, ()),
+        "one service, 2 threads": (threads, ()),
         "one behind nginx": (before_one, (one,)),
         "two behind nginx": (before_two, (one, two)),
         "through PgBouncer": (pooled, ()),
         "SQLite": (sqlite, ()),
+        "SQLite, write-ahead log": (ahead, ()),
+        "SQLite, DRF": (drf, ()),
     }
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         name: functools.partial(measured, front, server, 64, seconds, asked, behind)
@@ -174,13 +193,14 @@ def by_layout(work: Bench, pair: Pair, url: str, seconds: float, rounds: int) ->
     }
     figures = alternating(runs, rounds)
     figures["one service"]["connections"] = connections(one, work.cluster.port)
-    for service in (before_one, before_two, one, two, pooled, bouncer, sqlite):
+    for service in (before_one, before_two, one, two, threads, pooled, bouncer, sqlite, ahead, drf):
         service.stop()
     return figures
 
 
-def table(figures: Figures) -> str:
+def text(found: dict[str, Any]) -> str:
     """The figures for the README."""
+    figures: Figures = found["figures"]
     lines = [
         "| | req/s | p50 / p99 ms | tokens a SELECT | µs of the service / of PostgreSQL | RSS MB |",
         "|---|---|---|---|---|---|",
@@ -191,11 +211,12 @@ def table(figures: Figures) -> str:
             f"| {name} | {one['rate']:,.0f} | {one['p50']:.2f} / {one['p99']:.2f} | {each} "
             f"| {one['cpu']:.1f} / {one['postgres_cpu']:.1f} | {one['rss']:.0f} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"Measured on {found['when']}."])
 
 
-def draw(figures: Figures, file: Path) -> None:
+def draw(found: dict[str, Any], file: Path) -> None:
     """What a check costs by the number of tokens."""
+    figures: Figures = found["figures"]
     import matplotlib
 
     matplotlib.use("svg")
@@ -234,12 +255,11 @@ def main() -> None:
             pair = pairs()[0]
             figures = by_size(work, pair, filled(work, pair, sizes), seconds, rounds)
             (url,) = filled(work, pair, [TOKENS]).values()
-            with start_binary(pair, url, OPERATIONS, work.log("ours")) as service:
-                figures |= by_clients(service, work.cluster.process.child.pid, counts, seconds, rounds)
+            figures |= by_clients(work, pair, url, counts, seconds, rounds)
             figures |= by_layout(work, pair, url, seconds, rounds)
         finally:
             work.stop()
-    publish("growth", figures, table(figures), functools.partial(draw, figures), options)
+    publish("growth", {"figures": figures}, text, draw, options)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,12 @@ PROJECT = Path(__file__).parent.parent
 sys.path.insert(0, str(PROJECT / "compat-tests"))
 
 from bench import Bench  # noqa: E402
-from processes import Process, free_port  # noqa: E402
+from processes import Process, allow_descriptors, free_port  # noqa: E402
 from services import Pair, Service, listening, pairs, start_binary, start_django  # noqa: E402
 
 __all__ = ["Bench", "Pair", "Process", "Service", "free_port", "pairs", "start_binary", "start_django"]
 
-# A client is a descriptor, here and in what is started from here.
-LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+allow_descriptors()
 TICK = os.sysconf("SC_CLK_TCK")
 PEERS = PROJECT / "target/venvs/bench/bin/python"
 WRK = PROJECT / "scripts/bench_wrk.lua"
@@ -203,20 +201,35 @@ def connections(service: Service, port: int) -> int:
     return held
 
 
+def measured_when() -> str:
+    """The day, and what was measured."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    return f"{datetime.now(UTC):%Y-%m-%d}, at {commit.stdout.strip() or 'no commit'}"
+
+
 def publish(
-    name: str, figures: dict[str, Any], text: str, draw: Callable[[Path], None], options: Any
+    name: str,
+    found: dict[str, Any],
+    text: Callable[[dict[str, Any]], str],
+    draw: Callable[[dict[str, Any], Path], None],
+    options: Any,
 ) -> None:
-    """Figures, table and chart into the folder of the options; with `--readme` into README as well."""
+    """Figures, table and chart into the folder of the options; with `--readme` into README and beside the
+    scripts as well, where a test compares them."""
+    found = {"when": measured_when(), **found}
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (options.out / f"{name}.md").write_text(text + "\n")
-    draw(options.out / f"{name}.svg")
-    print(text)
+    (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (options.out / f"{name}.md").write_text(text(found) + "\n")
+    draw(found, options.out / f"{name}.svg")
+    print(text(found))
     if options.readme:
         readme = PROJECT / "README.md"
         part = re.compile(rf"(?<=<!-- bench {name} -->\n).*?(?=<!-- /bench {name} -->)", re.S)
-        readme.write_text(part.sub(lambda _: text + "\n", readme.read_text()))
-        shutil.copy(options.out / f"{name}.svg", PROJECT / f"scripts/bench_{name}.svg")
+        readme.write_text(part.sub(lambda _: text(found) + "\n", readme.read_text()))
+        for kind in ("svg", "json"):
+            shutil.copy(options.out / f"{name}.{kind}", PROJECT / f"scripts/bench_{name}.{kind}")
 
 
 def arguments(description: str | None, seconds: float) -> argparse.ArgumentParser:

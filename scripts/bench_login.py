@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import json
 import os
 import random
@@ -394,7 +393,7 @@ def main() -> None:
             figures["enumeration"] = equal_work(work, pairs()[0], plan)
         finally:
             work.stop()
-    publish("login", figures, table(figures), functools.partial(draw, figures), options)
+    publish("login", figures, table, draw, options)
 
 
 if __name__ == "__main__":
