@@ -218,6 +218,8 @@ SITES |= {
     )
 }
 USER_SITES = ("email-user", "number-user", "bare-user")
+# The sites that stand for all: the seed, those, one with DRF's defaults, one with a prefix and Bearer.
+SIX_SITES = ("plain", *USER_SITES, "drf-defaults", "prefix-bearer")
 
 
 def program(name: str) -> str:
@@ -272,9 +274,11 @@ class Pair:
             raise StartError(f"manage.py migrate failed:\n{done.stderr}")
 
 
-def pairs() -> list[Pair]:
-    """The pairs that scripts/test has installed, newest first."""
-    found = [Pair(path.name.removeprefix("django-"), path / "bin/python") for path in VENVS.glob("django-*")]
+def pairs(stem: str = "django") -> list[Pair]:
+    """The pairs that scripts/test has installed, newest first; `export` for those that only export."""
+    found = [
+        Pair(path.name.removeprefix(f"{stem}-"), path / "bin/python") for path in VENVS.glob(f"{stem}-*")
+    ]
     return sorted(found, key=lambda pair: tuple(map(int, pair.django.split("."))), reverse=True)
 
 
@@ -354,8 +358,9 @@ def toml(settings: Mapping[str, Any]) -> str:
 
 
 def our_env(url: str, **env: str) -> dict[str, str]:
-    """The environment for our commands: nothing of the caller's but the PATH."""
-    return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "DATABASE_URL": url} | env
+    """The environment for our commands: nothing of the caller's but the PATH; no URL if a file tells it."""
+    told = {"DATABASE_URL": url} if url else {}
+    return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | told | env
 
 
 def start_binary(
@@ -396,6 +401,37 @@ def start_exported(pair: Pair, url: str, settings: Mapping[str, Any], log: Path,
     file.write_text(done.stdout)
     argv: list[str | Path] = [BINARY, "serve", "--bind", "127.0.0.1:0", "--settings", file]
     return listening(Process(argv, log=log, env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"} | env))
+
+
+class Exporter:
+    """The same for many sites, in forks of one process that has read Django; see `site/exports.py`."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.child = subprocess.Popen(
+            [str(pair.python), "exports.py"],
+            cwd=SITE,
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def export(self, url: str, settings: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+        """What `export` answers."""
+        assert self.child.stdin and self.child.stdout
+        order = {"script": str(EXPORT), "env": site_env(url, settings)}
+        self.child.stdin.write(json.dumps(order) + "\n")
+        self.child.stdin.flush()
+        told = json.loads(self.child.stdout.readline())
+        return subprocess.CompletedProcess([str(EXPORT)], told["status"], told["stdout"], told["stderr"])
+
+    def stop(self) -> None:
+        """Ends it: it reads the end of its input."""
+        assert self.child.stdin and self.child.stdout
+        self.child.stdin.close()
+        self.child.wait(10)
+        self.child.stdout.close()
 
 
 def run_binary(*argv: str | Path, url: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:

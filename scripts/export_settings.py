@@ -6,8 +6,8 @@ In the project's folder, with the project's Python:
     python /path/to/export_settings.py > drf-authtoken.toml
 
 The settings module is DJANGO_SETTINGS_MODULE, or the one that manage.py names. The file goes to standard output,
-remarks to standard error. It holds the database's password, and where there is SessionAuthentication SECRET_KEY: keep it
-as you keep the project's settings.
+remarks to standard error. Its head names the secrets that are in it, the database's password say, and where there is
+SessionAuthentication SECRET_KEY: keep it as you keep the project's settings.
 What the site does and the service cannot is a line of REFUSALS, and the service does not start with one.
 """
 
@@ -18,7 +18,7 @@ import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 # Every text that an answer can hold; the catalogues are asked for these and no others.
 MESSAGES = (
@@ -114,6 +114,7 @@ SERVED_WITH_SESSIONS = (
 )
 UNSERVED_WITH_SESSIONS = ("SESSION_ENGINE", "SESSION_SERIALIZER", "SESSION_SAVE_EVERY_REQUEST", "CSRF_USE_SESSIONS")
 LOCALE_MIDDLEWARE = "django.middleware.locale.LocaleMiddleware"
+LOGIN_REQUIRED_MIDDLEWARE = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 MIDDLEWARE = (
     "django.middleware.security.SecurityMiddleware",
     SESSION_MIDDLEWARE,
@@ -127,7 +128,6 @@ MIDDLEWARE = (
 # They touch no answer of a token endpoint.
 MIDDLEWARE_WITHOUT_EFFECT = (
     "django.contrib.admindocs.middleware.XViewMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.flatpages.middleware.FlatpageFallbackMiddleware",
     "django.contrib.redirects.middleware.RedirectFallbackMiddleware",
     "django.contrib.sites.middleware.CurrentSiteMiddleware",
@@ -165,10 +165,24 @@ KEY_TYPES = {
     "AutoField": "int",
     "SmallAutoField": "int",
     "IntegerField": "int",
+    "SmallIntegerField": "int",
+    "PositiveIntegerField": "int",
+    "PositiveSmallIntegerField": "int",
     "BigAutoField": "bigint",
     "BigIntegerField": "bigint",
+    "PositiveBigIntegerField": "bigint",
     "UUIDField": "uuid",
     "CharField": "text",
+    "SlugField": "text",
+    "TextField": "text",
+}
+
+# Settings that a file may hold and that nobody else may read, and what each of them is.
+SECRETS = {
+    "DATABASE_URL": "the database's password",
+    "DATABASE_REPLICA_URL": "that of its replica",
+    "SECRET_KEY": "it signs sessions",
+    "SECRET_KEY_FALLBACKS": "they have signed some",
 }
 
 LEAVE = "leave the token endpoints with Django, or remove this line if it does not matter to you"
@@ -274,6 +288,9 @@ def middleware(export):
     for path in settings.MIDDLEWARE:
         if path in MIDDLEWARE:
             export.settings["MIDDLEWARE"].append(path)
+        elif path == LOGIN_REQUIRED_MIDDLEWARE:
+            # The views tell whether it has an effect on them.
+            continue
         elif path in MIDDLEWARE_WITHOUT_EFFECT:
             export.remark("%s is left out: it changes no answer of a token endpoint" % path)
         else:
@@ -282,12 +299,15 @@ def middleware(export):
 
 def error_pages(export):
     """Pages of the site's own where Django has built-in ones."""
+    from django.conf import settings
     from django.template import TemplateDoesNotExist, loader
     from django.urls import get_resolver
     from django.views import defaults
 
     resolver = get_resolver()
-    for status in (400, 404, 500):
+    # DRF answers what is forbidden in its views; of Django's own refusals this one is in front of them.
+    statuses = (400, 403, 404, 500) if settings.DISALLOWED_USER_AGENTS else (400, 404, 500)
+    for status in statuses:
         handler = resolver.resolve_error_handler(status)
         if handler.__module__ != defaults.__name__:
             export.refuse(path_of(handler), "handler%d is the site's own" % status)
@@ -297,8 +317,10 @@ def error_pages(export):
             continue
         except Exception as error:
             export.remark("%d.html cannot be read: %s" % (status, error))
-        if status == 400:
-            export.refuse("400.html", "the site has a template for bad requests, the service Django's built-in page")
+        if status in (400, 403):
+            what = "bad requests" if status == 400 else "DISALLOWED_USER_AGENTS"
+            where = "%d.html" % status
+            export.refuse(where, "the site has a template for %s, the service Django's built-in page" % what)
         else:
             export.remark("%d.html is not read: the service answers with Django's built-in page" % status)
 
@@ -576,15 +598,18 @@ def urls(export):
     found, secret, clients = [], [], {}
     for callback, pattern, paths in endpoints(get_resolver()):
         cls = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
-        if is_secret(cls):
-            clients[secret_view(export, cls)] = path_of(cls)
-            secret += served(export, callback, paths)
-        elif inspect.isclass(cls) and issubclass(cls, ObtainAuthToken):
-            clients[view(export, callback, cls)] = path_of(cls)
-            if paths is None:
-                export.refuse(path_of(cls), "its URL %r is no fixed path" % pattern)
-            found += served(export, callback, paths)
+        is_login = inspect.isclass(cls) and issubclass(cls, ObtainAuthToken)
+        if not is_login and not is_secret(cls):
+            continue
+        told = view(export, callback, cls) if is_login else secret_view(export, cls)
+        clients[told] = path_of(cls)
+        login_required(export, callback, cls)
+        if paths is None:
+            export.refuse(path_of(cls), "its URL %r is no fixed path" % pattern)
+        (found if is_login else secret).extend(served(export, callback, paths))
     export.settings["SECRET_PATH"] = secret[0] if secret else "None"
+    for other in secret[1:]:
+        export.refuse(other, "the service has the secret view at one path, which is %r" % secret[0])
     if not found:
         export.refuse("settings.ROOT_URLCONF", "no URL has obtain_auth_token as its view")
         return
@@ -613,6 +638,15 @@ def served(export, callback, paths):
             yield path
         else:
             export.remark("%s is left out: another view answers there" % path)
+
+
+def login_required(export, callback, cls):
+    """A middleware that sends whoever has no session to a page; DRF exempts its views from 3.16 on."""
+    from django.conf import settings
+
+    if LOGIN_REQUIRED_MIDDLEWARE in settings.MIDDLEWARE and getattr(callback, "login_required", True):
+        remedy = "give the view login_required = False, as DRF does from 3.16 on, or " + LEAVE
+        export.refuse(LOGIN_REQUIRED_MIDDLEWARE, "%s wants a session" % path_of(cls), remedy)
 
 
 def is_secret(cls):
@@ -855,12 +889,20 @@ def toml(value):
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def is_told(export, name):
+    """Whether this secret is in the file; of a URL its password."""
+    value = export.settings.get(name)
+    if value and name.endswith("_URL"):
+        return urlsplit(value).password is not None
+    return bool(value) and value != "None"
+
+
 def document(export):
     """The whole file."""
-    lines = [
-        "# Settings of drf-authtoken, read from a Django project by export_settings.py.",
-        "# DATABASE_URL holds the database's password, and SECRET_KEY signs sessions: keep this file secret.",
-    ]
+    lines = ["# Settings of drf-authtoken, read from a Django project by export_settings.py."]
+    held = ["%s (%s)" % (name, what) for name, what in SECRETS.items() if is_told(export, name)]
+    if held:
+        lines += ["# Keep this file secret. It holds %s." % ", ".join(held)]
     if export.refusals:
         lines += ["", "# The service does not start while there are lines in this list.", "REFUSALS = ["]
         lines += ["    %s," % toml(refusal) for refusal in export.refusals]

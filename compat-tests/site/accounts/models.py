@@ -63,3 +63,92 @@ class HiddenUser(AbstractBaseUser):
 
     class Meta:
         swappable = "AUTH_USER_MODEL"
+
+
+class Named(BaseUserManager):
+    """Has its own way to find a user by the name of a login."""
+
+    def get_by_natural_key(self, username):
+        return self.get(email__iexact=username)
+
+
+class OwnUser(AbstractBaseUser):
+    """Does itself what AbstractBaseUser would do."""
+
+    email = models.EmailField(unique=True)
+    objects = Named()
+    USERNAME_FIELD = "email"
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"
+
+    @property
+    def is_active(self):
+        return self.last_login is not None
+
+    def check_password(self, raw_password):
+        return raw_password == self.password
+
+    def set_password(self, raw_password):
+        self.password = raw_password
+
+    def get_username(self):
+        return self.email.lower()
+
+    def get_session_auth_hash(self):
+        return self.password
+
+
+class Lowered(models.CharField):
+    """A field of the site's own."""
+
+    def get_prep_value(self, value):
+        return super().get_prep_value(value).lower()
+
+
+class OddUser(AbstractBaseUser):
+    """A key, a name and a column that the service does not take."""
+
+    key = models.GenericIPAddressField(primary_key=True, db_column='a"b')
+    name = Lowered(max_length=150, unique=True)
+    objects = BaseUserManager()
+    USERNAME_FIELD = "name"
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"
+        db_table = 'a"."b"."c'
+
+
+class KeylessUser(AbstractBaseUser):
+    """Nobody has a password."""
+
+    name = models.CharField(max_length=150, unique=True)
+    password = None
+    objects = BaseUserManager()
+    USERNAME_FIELD = "name"
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"
+
+
+class SlugUser(AbstractBaseUser):
+    """A slug as key."""
+
+    name = models.SlugField(primary_key=True)
+    objects = BaseUserManager()
+    USERNAME_FIELD = "name"
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"
+
+
+class PositiveUser(AbstractBaseUser):
+    """A number as key that Django does not count itself."""
+
+    number = models.PositiveIntegerField(primary_key=True)
+    name = models.TextField(unique=True)
+    objects = BaseUserManager()
+    USERNAME_FIELD = "name"
+
+    class Meta:
+        swappable = "AUTH_USER_MODEL"

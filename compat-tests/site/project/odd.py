@@ -1,10 +1,17 @@
 """What other sites do and the reference site does not; ODD in the settings names what is used."""
 
 from django.conf import settings
+from django.conf.locale import LANG_INFO
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth.backends import BaseBackend, ModelBackend
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    BCryptSHA256PasswordHasher,
+    PBKDF2PasswordHasher,
+    ScryptPasswordHasher,
+)
 from django.contrib.auth.signals import user_login_failed
+from django.db.models.signals import post_save, pre_save
 from django.urls import include, path, re_path
 from django.views.decorators.cache import never_cache
 from rest_framework.authentication import (
@@ -13,10 +20,13 @@ from rest_framework.authentication import (
     SessionAuthentication,
     TokenAuthentication,
 )
+from rest_framework.authtoken.models import Token
 from rest_framework.authtoken.views import ObtainAuthToken, obtain_auth_token
 from rest_framework.parsers import JSONParser
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import exception_handler
 
 from project.authentication import BearerAuthentication
@@ -68,6 +78,26 @@ class OwnHasher(PBKDF2PasswordHasher):
         return "own$1$%s$%s" % (salt, password)
 
 
+class DearArgon2(Argon2PasswordHasher):
+    time_cost = 4
+    memory_cost = 204800
+    parallelism = 4
+
+
+class DearBcrypt(BCryptSHA256PasswordHasher):
+    rounds = 13
+
+
+class DearScrypt(ScryptPasswordHasher):
+    work_factor = 2**15
+    block_size = 16
+    parallelism = 2
+
+
+class SaltyHasher(PBKDF2PasswordHasher):
+    salt_entropy = 256
+
+
 class Middleware:
     def __init__(self, get_response):
         self.get_response = get_response
@@ -83,6 +113,24 @@ class ReadReplica:
 
     def db_for_read(self, model, **hints):
         return "replica"
+
+
+class TwoDatabases:
+    """A router: tokens, or sessions, are elsewhere than the rest."""
+
+    def db_for_write(self, model, **hints):
+        return "replica" if model._meta.label in settings.ELSEWHERE else "default"
+
+    db_for_read = db_for_write
+
+
+class Throttle(BaseThrottle):
+    def allow_request(self, request, view):
+        return False
+
+
+class Permission(IsAuthenticated):
+    message = "Not you."
 
 
 class Renderer(JSONRenderer):
@@ -118,6 +166,11 @@ class Browsable(ObtainAuthToken):
 
 class Parsed(ObtainAuthToken):
     parser_classes = [Parser]
+
+
+class Guarded(ObtainAuthToken):
+    throttle_classes = [Throttle]
+    permission_classes = [Permission]
 
 
 class Bearer(ObtainAuthToken):
@@ -156,7 +209,19 @@ def handle(exc, context):
     return exception_handler(exc, context)
 
 
+def name_of(view):
+    return "View"
+
+
+def description_of(view, html=False):
+    return "A view."
+
+
 def bad_request(request, exception):
+    return Response({})
+
+
+def server_error(request):
     return Response({})
 
 
@@ -165,12 +230,16 @@ def told(**kwargs):
 
 
 login = path("api-token-auth/", obtain_auth_token)
+# As DRF makes it up to 3.15.
+not_exempt = ObtainAuthToken.as_view()
+vars(not_exempt).pop("login_required", None)
 NAMED = {
     name: path("api-token-auth/", view.as_view())
     for name, view in list(globals().items())
     if isinstance(view, type) and issubclass(view, ObtainAuthToken)
 } | {
     "wrapped": path("api-token-auth/", never_cache(obtain_auth_token)),
+    "login required": path("api-token-auth/", not_exempt),
     "initkwargs": path("api-token-auth/", ObtainAuthToken.as_view(throttle_classes=[])),
     "prefix": path("api/", include([re_path(r"^v1/token\.auth/?$", obtain_auth_token)])),
     "converter": path("<slug:tenant>/login/", obtain_auth_token),
@@ -179,15 +248,28 @@ NAMED = {
     "none": path("a/", told),
     "code": path("de/login/", obtain_auth_token),
 }
+SECRETS = {
+    "Passwords": [path("secret/", secret)],
+    "two secrets": [path("secret/", secret), path("api/", include([path("secret/", secret)]))],
+    "secret with an optional slash": [re_path(r"^secret/?$", secret)],
+    "secret with a variable": [path("<slug:tenant>/secret/", secret)],
+}
 odd = getattr(settings, "ODD", "")
 urlpatterns = [NAMED.get(odd, login)]
 if odd in ("prefixed", "code", "default without prefix"):
     others = [login] if odd == "prefixed" else [path("a/", told)]
     urlpatterns = i18n_patterns(*others, prefix_default_language=odd != "default without prefix")
     urlpatterns += [] if odd == "prefixed" else [NAMED.get(odd, login)]
-if odd == "Passwords":
-    urlpatterns.append(path("secret/", secret))
-if odd == "handler400":
-    handler400 = bad_request
+urlpatterns += SECRETS.get(odd, [])
+if odd == "handlers":
+    handler400 = handler403 = handler404 = bad_request
+    handler500 = server_error
 if odd == "signal":
     user_login_failed.connect(told)
+if odd == "signals of tokens":
+    pre_save.connect(told, sender=Token)
+    post_save.connect(told)
+if odd == "columns of tokens":
+    Token._meta.get_field("created").column = "made"
+if odd == "languages":
+    LANG_INFO["de-at"] = {"fallback": ["de"]}
