@@ -14,13 +14,15 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench import Bench
+from clients import ALICE, KEY
 from readme import README
 from services import QUICK_HASH, Pair, Service, pairs, start_binary, start_django
+from test_log import forms
 
 # Each in the module of its name, and the database that it cannot do without.
 CLAIMS = {
@@ -36,9 +38,21 @@ CLAIMS = {
     "points": "postgres",
     "fuzz": "sqlite",
     "parsers": "sqlite",
-    "clock": "sqlite",
+    "clock": "postgres",
     "soak": "postgres",
 }
+# Of all users but alice: a word that stands nowhere else.
+PASSWORD = "WordOfTheUsers"
+SECRETS = [KEY, ALICE.password, PASSWORD, *ALICE.encoded.split("$")[2:]]
+# Any of them in any form, whatever looks like a key, and a hash.
+IN_A_LOG = re.compile(
+    "|".join(
+        [*(re.escape(form) for one in SECRETS for form in forms(one)), "[0-9a-f]{40}", r"pbkdf2_sha\d+\$\d"]
+    ),
+    re.I,
+)
+# Where the work of ours is measured.
+QUIET = {"LOG_LEVEL": "info", "LOG_REQUESTS": False}
 TABLE = re.compile(r"(?<=<!-- faults -->\n).*?(?=<!-- /faults -->)", re.S)
 COLUMNS = ("claim", "how it is tested", "this service", "Django 6.1 under gunicorn", "again by")
 HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
@@ -65,26 +79,45 @@ class Stage:
     # How long the long form of `parsers` takes for each, where that is told.
     seconds: int | None = None
     services: list[Service] = field(default_factory=list)
+    # What our logs have told of secrets.
+    leaks: list[str] = field(default_factory=list)
 
     @property
     def is_ours(self) -> bool:
         """Whether it is this service that is measured."""
         return self.side == "ours"
 
-    def start(self, url: str, settings: Mapping[str, Any] | None = None, **env: str) -> Service:
-        """The side's service on that database; `settings` are those that only ours has."""
+    def start(
+        self,
+        url: str,
+        settings: Mapping[str, Any] | None = None,
+        both: Mapping[str, Any] = QUICK_HASH,
+        **env: str,
+    ) -> Service:
+        """The side's service on that database; `settings` are those that only ours has.
+
+        Ours logs all it can, unless they are `QUIET`.
+        """
         if self.is_ours:
-            told = QUICK_HASH | dict(settings or {})
+            told = {**both, "LOG_LEVEL": "trace", "LOG_REQUESTS": True, **(settings or {})}
             service = start_binary(self.pair, url, told, self.bench.log("ours"), listen=None, **env)
         else:
-            service = start_django(self.pair, url, QUICK_HASH, self.bench.log("django"), **env)
+            service = start_django(self.pair, url, both, self.bench.log("django"), **env)
         self.services.append(service)
         return service
 
     def stop(self) -> None:
-        """Ends what was started."""
+        """Ends what was started, and looks for secrets in what it has logged."""
         while self.services:
-            self.services.pop().stop()
+            service = self.services.pop()
+            service.stop()
+            if self.is_ours:
+                self.leaks += leaks(service.process.log_text())
+
+
+def leaks(log: str) -> list[str]:
+    """The lines of a log that tell a secret."""
+    return [f"a secret is in the log: {line:.300}" for line in log.splitlines() if IN_A_LOG.search(line)]
 
 
 def measure(claim: str, stage: Stage) -> list[Finding]:
@@ -94,6 +127,8 @@ def measure(claim: str, stage: Stage) -> list[Finding]:
         found: list[Finding] = module.measure(stage)
     finally:
         stage.stop()
+    if stage.leaks:
+        found[-1] = replace(found[-1], against=[*found[-1].against, *stage.leaks])
     return found
 
 

@@ -14,15 +14,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from clients import ALICE, SECRET, login_bytes
-from faults import Finding, Stage
+from faults import QUIET, Finding, Stage
 from faults_quadratic import TICK, ticks
+from processes import allow_descriptors
 from services import Service
 from steady import Steady, percentile, statuses
 
 RATE = 50
 TURNS = 3
 # Nobody is let go during the test.
-SETTINGS = {"HEADER_TIMEOUT": 300, "BODY_TIMEOUT": 300}
+SETTINGS = {"HEADER_TIMEOUT": 300, "BODY_TIMEOUT": 300, **QUIET}
 DESCRIPTORS = 64
 UPGRADE = SECRET[:-2] + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -50,8 +51,7 @@ def good(service: Service, seconds: float) -> Steady:
 @contextmanager
 def slow_clients(service: Service, number: int) -> Iterator[list[tuple[socket.socket, int]]]:
     """A byte now and then: of a head, of a body, or taken of the answers to many requests."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit[1], limit[1]))
+    allow_descriptors()
     body = login_bytes(ALICE).replace(b"Content-Length: ", b"Content-Length: 1")
     clients = []
     for turn in range(number):

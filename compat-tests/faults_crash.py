@@ -12,7 +12,7 @@ from contextlib import closing
 from cases import SALT, pbkdf2
 from clients import ALICE, SECRET, login_bytes
 from databases import Snapshot, User
-from faults import Finding, Stage
+from faults import PASSWORD, Finding, Stage
 from postgres import Cluster
 from steady import Seen, Steady, slowest, statuses
 
@@ -21,6 +21,7 @@ TIMEOUT = 1
 # What a busy machine may add to a bounded wait.
 SLACK = 1.5
 USERS = 4000
+OUTDATED, CURRENT = (pbkdf2("sha256", number, SALT, PASSWORD) for number in (900, 1000))
 CLAIM = "The database crashes again and again: right answers or 503, nothing acknowledged is lost"
 
 
@@ -28,9 +29,12 @@ class Ledger:
     """What was asked, what is right, and what was acknowledged."""
 
     def __init__(self) -> None:
-        encoded = pbkdf2("sha256", 1000, SALT, "secret")
-        self.users = [User(f"user{number}", "secret", encoded) for number in range(USERS)]
+        # A first login of every second one renews the hash too.
+        hashes = (OUTDATED, CURRENT)
+        self.users = [User(f"user{number}", PASSWORD, hashes[number % 2]) for number in range(USERS)]
         self.tokens: dict[str, str] = {}
+        # Hashes that were found renewed, and are right.
+        self.renewed: set[str] = set()
         self.wrong: Counter[str] = Counter()
         self.random = random.Random(1)
 
@@ -45,7 +49,7 @@ class Ledger:
             return kind, secret(self.random.choice(known)[1])
         if known and kind == "second login":
             name = self.random.choice(known)[0]
-            return f"{kind} {name}", login_bytes(User(name, "secret", ""))
+            return f"{kind} {name}", login_bytes(User(name, PASSWORD, ""))
         if kind == "no token":
             return kind, secret("f" * 40)
         return "token", SECRET
@@ -71,6 +75,27 @@ class Ledger:
         """What was acknowledged and is not there."""
         there = {end.name_of(row["user_id"]): key for key, row in end.tokens.items()}
         return [name for name, token in self.tokens.items() if there.get(name) != token]
+
+    def spoilt(self, end: Snapshot) -> list[str]:
+        """Whose hash is neither the old one nor one that verifies."""
+        found = []
+        for row in end.users.values():
+            encoded = str(row["password"])
+            if encoded in (OUTDATED, CURRENT, ALICE.encoded) or encoded in self.renewed:
+                continue
+            if verifies(encoded):
+                self.renewed.add(encoded)
+            else:
+                found.append(str(row["username"]))
+        return found
+
+
+def verifies(encoded: str) -> bool:
+    """Whether a hash is a new one of the users' password."""
+    algorithm, number, salt, *_ = [*encoded.split("$"), "", "", ""]
+    return (algorithm, number) == ("pbkdf2_sha256", "1000") and encoded == pbkdf2(
+        "sha256", 1000, salt, PASSWORD
+    )
 
 
 def secret(key: str) -> bytes:
@@ -107,7 +132,7 @@ def measure(stage: Stage) -> list[Finding]:
 def crashes(stage: Stage, cluster: Cluster, times: int, period: float) -> Finding:
     url = cluster.create("site")
     stage.pair.migrate(url)
-    ledger = Ledger()
+    ledger, spoilt = Ledger(), []
     with closing(stage.bench.open(url)) as database:
         database.reset([ALICE, *ledger.users])
     service = stage.start(url, {"DATABASE_TIMEOUT": TIMEOUT, "DATABASE_CONNECTIONS": 4})
@@ -120,23 +145,31 @@ def crashes(stage: Stage, cluster: Cluster, times: int, period: float) -> Findin
             time.sleep(period / 2)
             cluster.start()
             returns.append(time.monotonic())
+            with closing(stage.bench.open(url)) as database:
+                spoilt += ledger.spoilt(database.snapshot())
         time.sleep(period / 2)
     with closing(stage.bench.open(url)) as database:
-        lost = ledger.lost(database.snapshot())
+        end = database.snapshot()
+    lost = ledger.lost(end)
+    spoilt += ledger.spoilt(end)
     recovered = max(recovery(load.seen, returned) for returned in returns)
     worst = slowest(load.seen)
     against = [f"{what}, {count} times" for what, count in ledger.wrong.items()]
     against += [f"the token of {name} was acknowledged and is not there" for name in lost]
+    against += [f"the hash of {name} is neither the old one nor right" for name in spoilt]
     if worst > TIMEOUT + SLACK:
         against.append(f"a request waited {worst:.2f} s")
     if recovered > 1:
         against.append(f"the first success came {recovered:.2f} s after the return")
     if not service.is_alive():
         against.append("the process has ended")
-    if len(ledger.tokens) < times or not any(one.status == 503 for one in load.seen):
+    if min(len(ledger.tokens), len(ledger.renewed)) < times or not any(
+        one.status == 503 for one in load.seen
+    ):
         against.append("nothing was proved: too few log-ins, or no fault")
     figure = (
         f"{statuses(load.seen)}; {len(ledger.tokens)} tokens acknowledged, {len(lost)} lost;"
+        f" {len(ledger.renewed)} hashes renewed, {len(spoilt)} spoilt;"
         f" longest wait {worst:.1f} s; first success {recovered:.2f} s after the return"
     )
     how = f"SIGQUIT to PostgreSQL and a start, {times} times in {times * period:.0f} s at {RATE} requests/s"
