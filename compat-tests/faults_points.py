@@ -17,8 +17,8 @@ from typing import Any
 from cases import SALT, pbkdf2
 from clients import Timed, ask
 from databases import Database, User
-from faults import Finding, Stage
-from faults_interleaving import LOGIN, OLD_KEY, ORDERS, PASSWORD, faults
+from faults import PASSWORD, Finding, Stage
+from faults_interleaving import LOGIN, OLD_KEY, ORDERS, faults
 from hole import Hold, Hole
 from services import QUICK_HASH, Orm, Service
 
