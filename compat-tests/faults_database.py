@@ -15,9 +15,9 @@ import psycopg
 from cases import SALT, pbkdf2
 from clients import ALICE, SECRET, login_bytes
 from databases import User
-from faults import Finding, Stage
+from faults import PASSWORD, Finding, Stage
 from hole import Fault, Hole
-from postgres import Cluster
+from postgres import Cluster, Standby
 from processes import StartError
 from services import AS_ROOT, Service
 from steady import Seen, Steady, slowest, statuses
@@ -69,7 +69,7 @@ class Site:
             return kind, SECRET
         if kind == "login":
             return kind, login_bytes(ALICE)
-        return kind, login_bytes(User(f"{kind}{turn[0]}", "secret", ""))
+        return kind, login_bytes(User(f"{kind}{turn[0]}", PASSWORD, ""))
 
     def backends(self, condition: str = "application_name <> 'others'") -> int:
         """Connections that the service has, or those of them of which that is true."""
@@ -238,6 +238,25 @@ def full(site: Site) -> Iterator[Happened]:
     rest.unlink()
 
 
+@contextmanager
+def held(site: Site) -> Iterator[Happened]:
+    """Somebody has the rows of every fifth user whose hash is outdated, and does not commit."""
+    rows = "SELECT FROM auth_user WHERE username ~ '^outdated[0-9]*[05]$' FOR NO KEY UPDATE"
+    with (
+        psycopg.connect(site.cluster.dsn(site.name)) as connection,
+        sampled(lambda: site.backends("wait_event_type = 'Lock'")) as waiting,
+    ):
+        connection.execute(rows)
+        yield lambda: max(waiting) > 0
+
+
+@contextmanager
+def promoted(site: Site) -> Iterator[Happened]:
+    """A standby is all there is, until it becomes a primary."""
+    yield lambda: "in a read-only transaction" in site.cluster.process.log_text()
+    assert site.cluster.admin.execute("SELECT pg_promote()").fetchone() == (True,)
+
+
 LATENCY = 0.5
 # A row with a token or a hash is some 90 bytes and more, and takes longer than the timeout.
 DRIP = 0.03
@@ -253,24 +272,24 @@ TROUBLES = (
         "its bytes come one by one, each after 30 ms",
         broken(Fault(drip=DRIP), "dripping"),
         NONE,
-        TIMEOUT + 1,
         waits=True,
     ),
     Trouble("each of its answers breaks off with a reset", broken(Fault(cut=7, end="reset"), "reset"), NONE),
     Trouble("each of its answers breaks off with a close", broken(Fault(cut=7, end="close"), "close"), NONE),
     Trouble("its side is closed in the middle of an answer", broken(Fault(cut=7, end="half"), "half"), NONE),
-    # Who waits for a server that is silent cannot know that the next one would be heard.
-    Trouble("the way to it is a black hole", silent, NONE, TIMEOUT + 1, waits=True),
+    Trouble("the way to it is a black hole", silent, NONE, waits=True),
     Trouble("its backends are terminated", terminated, ALL_WELL),
     Trouble("others have taken all its connections", exhausted, NONE),
     Trouble("a migration holds `ACCESS EXCLUSIVE`", migrated, NONE, waits=True),
+    Trouble("a hash's renewal waits for a row longer than the timeout", held, ALL_WELL),
     Trouble("it becomes read-only", read_only, READS),
 )
-FULL = Trouble("its disk is full", full, NEARLY, 2.0)
+FULL = Trouble("its disk is full", full, NEARLY)
+STANDBY = Trouble("it is a standby, promoted in the end", promoted, READS)
 
 
 def measure(stage: Stage) -> list[Finding]:
-    """All troubles but the full disk on one service; that one on a small file system of its own."""
+    """All troubles but two on one service; a full disk is a small one, and a standby another server."""
     seconds = 30.0 if stage.long else 2.0
     found = []
     for troubles in (TROUBLES, (FULL,)):
@@ -282,15 +301,18 @@ def measure(stage: Stage) -> list[Finding]:
             try:
                 with site(stage, cluster) as there:
                     found += [measure_one(there, trouble, seconds) for trouble in troubles]
+                if troubles == TROUBLES:
+                    found.append(standby(stage, there, folder / "standby", seconds))
             finally:
                 cluster.stop()
     return found
 
 
 @contextmanager
-def small(folder: Path) -> Iterator[None]:
-    """A file system of 96 MB. A limit for a user or a process is another fault: its error is not ENOSPC."""
-    mount = [*AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=96m,mode=711", "tmpfs", str(folder)]
+def small(folder: Path, megabytes: int = 96) -> Iterator[None]:
+    """A file system of that size. A limit of a process is another fault: its error is not ENOSPC."""
+    options = f"size={megabytes}m,mode=711"
+    mount = [*AS_ROOT, "mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode:
         wanted = (
@@ -309,10 +331,10 @@ def site(stage: Stage, cluster: Cluster) -> Iterator[Site]:
     name = "site"
     cluster.create(name)
     stage.pair.migrate(cluster.dsn(name))
-    old, new = (pbkdf2("sha256", number, SALT, "secret") for number in (900, 1000))
+    old, new = (pbkdf2("sha256", number, SALT, PASSWORD) for number in (900, 1000))
     users = [ALICE]
-    users += [User(f"outdated{n}", "secret", old, f"{n:040x}") for n in range(OUTDATED)]
-    users += [User(f"first{n}", "secret", new) for n in range(FRESH)]
+    users += [User(f"outdated{n}", PASSWORD, old, f"{n:040x}") for n in range(OUTDATED)]
+    users += [User(f"first{n}", PASSWORD, new) for n in range(FRESH)]
     with closing(stage.bench.open(cluster.dsn(name))) as database:
         database.reset(users)
     with psycopg.connect(cluster.dsn(name), autocommit=True) as admin:
@@ -320,6 +342,13 @@ def site(stage: Stage, cluster: Cluster) -> Iterator[Site]:
         admin.execute("CREATE ROLE site LOGIN")
         admin.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO site")
         admin.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO site")
+    with served(stage, cluster, name) as there:
+        yield there
+
+
+@contextmanager
+def served(stage: Stage, cluster: Cluster, name: str, asked: int = 0) -> Iterator[Site]:
+    """A service of that database, behind a hole."""
     with Hole(("127.0.0.1", cluster.port)) as hole:
         url = f"postgres://site:unused@127.0.0.1:{hole.port}/{name}"
 
@@ -327,8 +356,18 @@ def site(stage: Stage, cluster: Cluster) -> Iterator[Site]:
             stage.stop()
             return stage.start(url, {"DATABASE_TIMEOUT": TIMEOUT, "DATABASE_CONNECTIONS": CONNECTIONS})
 
-        yield Site(cluster, name, hole, start, start())
+        yield Site(cluster, name, hole, start, start(), asked)
         stage.stop()
+
+
+def standby(stage: Stage, primary: Site, folder: Path, seconds: float) -> Finding:
+    """Its own standby is the service's only database."""
+    cluster = Standby(primary.cluster, folder)
+    try:
+        with served(stage, cluster, primary.name, primary.asked) as there:
+            return suffer(there, STANDBY, seconds)
+    finally:
+        cluster.stop()
 
 
 def measure_one(site: Site, trouble: Trouble, seconds: float) -> Finding:
@@ -336,6 +375,11 @@ def measure_one(site: Site, trouble: Trouble, seconds: float) -> Finding:
         # That it did not recover was told where it happened.
         site.service = site.start()
         assert all(ask(site, kind).status == 200 for kind in KINDS)
+    return suffer(site, trouble, seconds)
+
+
+def suffer(site: Site, trouble: Trouble, seconds: float) -> Finding:
+    """One of them, and the recovery from it."""
     with trouble.during(site) as happened:
         with Steady(site.service.address, RATE, site.request, PATIENCE) as load:
             time.sleep(seconds)
