@@ -13,9 +13,11 @@ import wire
 from bench import Bench
 from cases import pbkdf2
 from databases import User
+from faults_clock import library
 from schema import execute, select
 from services import BINARY, SITE, Orm, Pair, our_env, run_binary, site_env, start_binary
 from terminal import Terminal
+from test_grants import grants, role
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 
@@ -192,9 +194,15 @@ def test_check_is_content_with_djangos_tables(url: str) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("DROP TABLE authtoken_token", ["authtoken_token:", "migrate"]),
-        ("ALTER TABLE auth_user RENAME COLUMN is_active TO active", ["auth_user.is_active:"]),
-        ("ALTER TABLE authtoken_token RENAME COLUMN created TO made", ["authtoken_token.created:"]),
+        ("DROP TABLE authtoken_token", ["authtoken_token:", "authtoken.0001_initial"]),
+        (
+            "ALTER TABLE auth_user RENAME COLUMN is_active TO active",
+            ["auth_user.is_active:", "auth.0001_initial"],
+        ),
+        (
+            "ALTER TABLE authtoken_token RENAME COLUMN created TO made",
+            ["authtoken_token.created:", "authtoken.0001_initial"],
+        ),
     ],
 )
 def test_check_names_what_is_wrong_and_serve_refuses_it(url: str, change: str, told: list[str]) -> None:
@@ -204,6 +212,56 @@ def test_check_names_what_is_wrong_and_serve_refuses_it(url: str, change: str, t
         assert done.returncode == 1
         assert all(word in done.stderr for word in [*told, "HINT"]), done.stderr
         assert "Listening" not in done.stderr
+
+
+READS = (
+    "GRANT SELECT (id, username, password, is_active) ON auth_user TO tokens;"
+    "GRANT SELECT (key, user_id) ON authtoken_token TO tokens;"
+)
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+@pytest.mark.parametrize(
+    ("statements", "level", "code", "told"),
+    [
+        (grants(), "WARNING", 0, ""),
+        (READS, "ERROR", 0, r"auth_user\.password: .*W008(?s:.*)authtoken_token\.key: .*W008"),
+        (READS, "WARNING", 1, r"SystemCheckError(?s:.*)authtoken_token\.key: .*W008"),
+        (grants().replace("(key, user_id)", "(key)"), "ERROR", 1, r"authtoken_token\.user_id: .*E011"),
+    ],
+)
+def test_check_tells_what_its_role_may_not_do(
+    bench: Bench, url: str, kind: str, statements: str, level: str, code: int, told: str
+) -> None:
+    """Who only reads is warned, who cannot read is told and not served, and CI may want no warning."""
+    with role(bench, url, statements) as own:
+        done = run_binary("check", "--fail-level", level, url=own, **QUICK)
+    assert re.search(told, done.stderr) and bool(done.stderr) == bool(told), done.stderr
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_check_tells_of_a_database_whose_clock_is_another(url: str, kind: str) -> None:
+    env = {"LD_PRELOAD": library(), "FAKETIME": "+1d"}
+    done = run_binary("check", url=url, **QUICK, **env)
+    assert re.search(
+        r"DATABASE_URL: \(drf_authtoken\.W009\) the database's clock is 864\d\d seconds behind", done.stderr
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("hashers", "told"),
+    [
+        ("Argon2PasswordHasher,PBKDF2PasswordHasher", "is of pbkdf2_sha256, new ones are of argon2"),
+        ("PBKDF2PasswordHasher,Argon2PasswordHasher", ""),
+    ],
+)
+def test_check_tells_of_another_hasher(url: str, hashers: str, told: str) -> None:
+    paths = ",".join(f"django.contrib.auth.hashers.{name}" for name in hashers.split(","))
+    done = run_binary("check", url=url, **QUICK, PASSWORD_HASHERS=paths)
+    assert done.returncode == 0
+    assert (told in done.stderr) if told else not done.stderr
 
 
 def test_an_unreachable_database_is_one_message(bench: Bench, kind: str) -> None:

@@ -214,7 +214,7 @@ async fn run(
             let database = connect(&settings, Missing::Refuse).await?;
             let clock = state::system_time;
             let checked = check::run(&settings, &database, site.as_ref(), fail_level, clock, out);
-            closing(&database, checked).await
+            closing(&database, Box::pin(checked)).await
         }
         Command::Createsuperuser { username, email, noinput } => {
             let state = open(settings).await?;

@@ -26,7 +26,7 @@ impl APIView for Secret {
         serializer: None,
         head: false,
     };
-    const GET: Option<DirectGet> = Some(|| Ok(secret().data()));
+    const GET: Option<DirectGet> = Some(|| secret().data());
 }
 
 /// The answer of the protected view.

@@ -19,12 +19,31 @@ pub(super) struct Column {
     pub(super) granted: Granted,
 }
 
+/// What a role may do with a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Privilege {
+    Select,
+    Insert,
+    Update,
+}
+
 /// The privileges of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Granted {
-    pub(super) select: bool,
-    pub(super) insert: bool,
-    pub(super) update: bool,
+    select: bool,
+    insert: bool,
+    update: bool,
+}
+
+impl Granted {
+    /// Whether it is among them.
+    pub(super) fn has(self, privilege: Privilege) -> bool {
+        match privilege {
+            Privilege::Select => self.select,
+            Privilege::Insert => self.insert,
+            Privilege::Update => self.update,
+        }
+    }
 }
 
 // `pg_table_is_visible` and `to_regclass` follow the search path, as unqualified names do.

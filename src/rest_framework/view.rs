@@ -3,7 +3,6 @@
 use poem_openapi::OpenApi;
 use serde_json::Value;
 
-use super::exceptions::APIException;
 use super::parsers::Parser;
 use super::permissions::Permission;
 use super::renderers::Renderer;
@@ -33,9 +32,10 @@ pub struct View {
 pub trait APIView: OpenApi {
     /// The view's attributes.
     const VIEW: View;
-    /// What the GET handler does, for a view that is asked so often that the way to the handler counts.
+    /// What the GET handler answers, always the same, for a view that is asked so often that the way to the handler
+    /// counts.
     const GET: Option<DirectGet> = None;
 }
 
 /// The data of an answer that needs no more than the permission to ask.
-pub type DirectGet = fn() -> Result<Value, APIException>;
+pub type DirectGet = fn() -> Value;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use poem::http::uri::PathAndQuery;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Endpoint, IntoResponse, Request};
@@ -16,7 +17,7 @@ use super::metadata;
 use super::negotiation::{self, Accepted};
 use super::permissions;
 use super::renderers::{POLICY, Page, Renderer, render_json, render_yaml};
-use super::view::{APIView, DirectGet, View};
+use super::view::{APIView, View};
 use crate::django::auth::models::User;
 use crate::django::defaults;
 use crate::django::http::querydict::QueryDict;
@@ -50,6 +51,40 @@ impl<T: ToJSON> Response<T> {
 impl<T: ToJSON> IntoResponse for Response<T> {
     fn into_response(self) -> poem::Response {
         poem::Response::builder().extension(ResponseData(self.data())).finish()
+    }
+}
+
+/// What an answer holds.
+enum Content<'a> {
+    Data(Value),
+    Ready(&'a Ready),
+}
+
+/// An answer that is always the same, rendered once.
+struct Ready {
+    data: Value,
+    json: Bytes,
+}
+
+impl Ready {
+    fn new(data: Value) -> Self {
+        Self { json: render_json(&data, 0).into(), data }
+    }
+}
+
+impl Content<'_> {
+    fn data(&self) -> &Value {
+        match self {
+            Self::Data(data) => data,
+            Self::Ready(ready) => &ready.data,
+        }
+    }
+
+    fn json(&self, indent: usize) -> Bytes {
+        match self {
+            Self::Ready(ready) if indent == 0 => ready.json.clone(),
+            _ => render_json(self.data(), indent).into(),
+        }
     }
 }
 
@@ -102,7 +137,7 @@ pub struct ViewEndpoint<H> {
     /// The path on which the `OpenApi` service knows the handlers.
     route: PathAndQuery,
     handlers: Arc<H>,
-    get: Option<DirectGet>,
+    get: Option<Ready>,
     state: Arc<State>,
 }
 
@@ -122,7 +157,7 @@ impl<H: Endpoint> ViewEndpoint<H> {
             methods,
             route: declared.path.parse().map_err(|_| DeclarationError)?,
             handlers,
-            get: V::GET,
+            get: V::GET.map(|get| Ready::new(get())),
             state,
         })
     }
@@ -143,19 +178,21 @@ impl<H: Endpoint> ViewEndpoint<H> {
             let method = self.method_lookup(&request)?;
             if method == Method::OPTIONS {
                 let takes_post = self.methods.contains(&Method::POST);
-                return Ok(metadata::determine_metadata(&self.view, takes_post, &translation));
+                let data = metadata::determine_metadata(&self.view, takes_post, &translation);
+                return Ok(Content::Data(data));
             }
-            if let (Some(get), &Method::GET) = (self.get, &method) {
-                return get();
+            if let (Some(ready), &Method::GET) = (&self.get, &method) {
+                return Ok(Content::Ready(ready));
             }
             // The server leaves out the body of an answer to HEAD.
             request.set_method(if method == Method::HEAD { Method::GET } else { method });
             // Boxed: it is large, and would be moved with each future around it.
-            Box::pin(self.handler(request, user)).await
+            Box::pin(self.handler(request, user)).await.map(Content::Data)
         };
         let (reason, mut response) = match outcome.await {
-            Ok(data) => {
-                ("", self.finalize_response(StatusCode::OK, &data, None, accepted, page.as_ref()))
+            Ok(content) => {
+                let status = StatusCode::OK;
+                ("", self.finalize_response(status, &content, None, accepted, page.as_ref()))
             }
             Err(exception) => {
                 let code = exception.code();
@@ -236,10 +273,13 @@ impl<H: Endpoint> ViewEndpoint<H> {
 
     /// `getattr(self, request.method.lower(), self.http_method_not_allowed)`.
     fn method_lookup(&self, request: &Request) -> Result<Method, APIException> {
-        let name = request.method().as_str().to_uppercase();
-        let mut known = self.methods.iter().chain([&Method::OPTIONS]);
-        let found = known.find(|method| method.as_str() == name).cloned();
-        found.ok_or(APIException::MethodNotAllowed(name))
+        let known = |name: &str| {
+            let mut known = self.methods.iter().chain([&Method::OPTIONS]);
+            known.find(|method| method.as_str() == name).cloned()
+        };
+        let name = request.method().as_str();
+        let found = known(name).or_else(|| known(&name.to_uppercase()));
+        found.ok_or_else(|| APIException::MethodNotAllowed(name.to_uppercase()))
     }
 
     /// Calls the `#[OpenApi]` handler by the path under which it was declared.
@@ -280,14 +320,14 @@ impl<H: Endpoint> ViewEndpoint<H> {
         };
         let status = status(exception, &self.state.settings);
         let extra = extra_header(exception, &self.state.settings);
-        self.finalize_response(status, &data, extra, accepted, page)
+        self.finalize_response(status, &Content::Data(data), extra, accepted, page)
     }
 
     /// `finalize_response` and `Response.render`: headers in DRF's order, then the bytes.
     fn finalize_response(
         &self,
         status: StatusCode,
-        data: &Value,
+        content: &Content<'_>,
         extra: Option<(header::HeaderName, HeaderValue)>,
         accepted: Accepted,
         page: Option<&Page>,
@@ -309,15 +349,15 @@ impl<H: Endpoint> ViewEndpoint<H> {
         headers.insert(header::ALLOW, self.allow.clone());
         let indent = accepted.indent;
         let bytes = match accepted.renderer {
-            Renderer::Json => render_json(data, indent.unwrap_or(0)),
+            Renderer::Json => content.json(indent.unwrap_or(0)),
             Renderer::OpenApiJson | Renderer::OpenApiJson2 => {
-                render_json(data, indent.filter(|spaces| *spaces > 0).unwrap_or(4))
+                content.json(indent.filter(|spaces| *spaces > 0).unwrap_or(4))
             }
-            Renderer::OpenApiYaml | Renderer::OpenApiYaml2 => render_yaml(data),
+            Renderer::OpenApiYaml | Renderer::OpenApiYaml2 => render_yaml(content.data()).into(),
             Renderer::BrowsableApi => {
-                let json = render_json(data, indent.unwrap_or(4));
+                let json = content.json(indent.unwrap_or(4));
                 match page {
-                    Some(page) => page.render(status, response.headers(), &json),
+                    Some(page) => page.render(status, response.headers(), &json).into(),
                     None => json,
                 }
             }

@@ -143,3 +143,22 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     bound
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else the second of two answers waits for the client's acknowledgement of the first one.
+    #[tokio::test]
+    async fn an_answer_leaves_at_once() {
+        let listener = Listener::bind(&Bind::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let address = *listener.local_addr().unwrap().as_socket_addr().unwrap();
+        let connect = || TcpStream::connect(address).unwrap();
+        let (_first, accepted) = (connect(), listener.accept().await.unwrap());
+        let (_second, mut waiting) = (connect(), listener.close());
+        for client in [accepted, waiting.next().unwrap()] {
+            let Client::Tcp(socket, _) = client else { panic!("it is no TCP socket") };
+            assert!(socket.nodelay().unwrap());
+        }
+    }
+}

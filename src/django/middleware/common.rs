@@ -43,11 +43,10 @@ impl<E> CommonMiddleware<E> {
     /// for a path that only lacks its slash.
     fn process_request(&self, request: &Request) -> Result<Option<Response>, Refused> {
         let settings = &self.settings;
-        let agent = header_text(request.headers(), &header::USER_AGENT);
-        let is_match = |agent: String| {
-            settings.disallowed_user_agents.iter().any(|pattern| pattern.is_match(&agent))
-        };
-        if agent.is_some_and(is_match) {
+        let patterns = &settings.disallowed_user_agents;
+        let agent = || header_text(request.headers(), &header::USER_AGENT);
+        let agent = if patterns.is_empty() { None } else { agent() };
+        if agent.is_some_and(|agent| patterns.iter().any(|pattern| pattern.is_match(&agent))) {
             return Err(Refused::Forbidden);
         }
         let host = get_host(request, settings).ok_or(Refused::BadRequest)?;

@@ -28,9 +28,8 @@ pub(super) async fn check_hashers(
         "SELECT CAST(u.{password} AS text) AS password FROM {table} u {join} \
          WHERE u.{password} <> '' AND u.{password} NOT LIKE '!%' ORDER BY {newest} DESC LIMIT 1"
     );
-    let Some(row) = database.query_one(&sql, []).await? else {
-        return Ok(None);
-    };
+    // A role need not read `created`: nothing else does.
+    let Ok(Some(row)) = database.query_one(&sql, []).await else { return Ok(None) };
     let encoded: String = row.try_get("", "password").map_err(CommandError::new)?;
     let object =
         format!("{}.{}", settings.auth_user_table.print(), settings.auth_user_password_column);

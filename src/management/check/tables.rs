@@ -4,7 +4,7 @@ use sea_orm::DbErr;
 
 use super::issues::{Issue, Issues};
 use crate::db::Database;
-use crate::management::introspection::{self, Column, Granted};
+use crate::management::introspection::{self, Column, Privilege};
 use crate::settings::{KeyType, SettingValue, Settings, TableName};
 
 /// What a column must be, whatever its exact type.
@@ -43,7 +43,8 @@ struct Wanted<'a> {
     name: &'a TableName,
     columns: Vec<Needed<'a>>,
     unique: &'a [&'a str],
-    /// What log-ins write, which only reading does without.
+    /// As README's GRANTs have it. Only reading does without the last two.
+    selected: Vec<&'a str>,
     inserted: &'a [&'a str],
     updated: &'a [&'a str],
     /// How Django makes it.
@@ -67,9 +68,11 @@ pub(super) async fn check_tables(
 ) -> Result<Issues, DbErr> {
     let mut issues = Issues::default();
     let (users, tokens) = (&settings.auth_user_table, &settings.authtoken_table);
+    let columns = of_users(settings);
     let wanted = Wanted {
         name: users,
-        columns: of_users(settings),
+        selected: columns.iter().filter(|(_, _, serves)| *serves).map(|(name, ..)| *name).collect(),
+        columns,
         unique: &[&settings.auth_user_username_column],
         inserted: &[],
         updated: &[&settings.auth_user_password_column],
@@ -94,6 +97,7 @@ pub(super) async fn check_tables(
             ("user_id", pk, true),
         ],
         unique: &["key", "user_id"],
+        selected: vec!["key", "user_id"],
         inserted: &["key", "created", "user_id"],
         updated: &[],
         migrate: if settings.has_djangos_tables() { format!("{by} {OWN_MIGRATE}") } else { by },
@@ -119,6 +123,7 @@ pub(super) async fn check_tables(
                 ("expire_date", Kind::Moment, true),
             ],
             unique: &["session_key"],
+            selected: vec!["session_key", "session_data", "expire_date"],
             inserted: &[],
             updated: &[],
             migrate: Wanted::migrated_by("sessions.0001_initial", "django.contrib.sessions"),
@@ -158,7 +163,7 @@ async fn check_table(
     wanted: &Wanted<'_>,
     issues: &mut Issues,
 ) -> Result<(), DbErr> {
-    let Wanted { name, columns: needed, unique, inserted, updated, migrate } = wanted;
+    let Wanted { name, columns: needed, unique, migrate, .. } = wanted;
     let columns = introspection::columns(database, name).await?;
     let table = &name.print();
     if columns.is_empty() {
@@ -172,29 +177,12 @@ async fn check_table(
         let issue = check_column(&object, *kind, named(name), migrate);
         let level = if *serves { &mut issues.errors } else { &mut issues.warnings };
         level.extend(issue);
-        if *serves && named(name).is_some_and(|column| !column.granted.select) {
-            let message = "this role may not read the column.".to_owned();
-            issues.errors.push(Issue::new(&object, "E011", message, GRANT));
-        }
     }
-    let writes: [(_, fn(Granted) -> bool, _); 2] = [
-        (inserted, |granted| granted.insert, "INSERT"),
-        (updated, |granted| granted.update, "UPDATE"),
-    ];
-    for (names, may, verb) in writes {
-        let refused = |name: &&&str| named(name).is_some_and(|column| !may(column.granted));
-        if let Some(name) = names.iter().find(refused) {
-            let message = format!(
-                "this role may not {verb} the column: tokens are checked, but a log-in that must make a token is \
-                 answered 503, and an outdated hash stays."
-            );
-            issues.warnings.push(Issue::new(&format!("{table}.{name}"), "W008", message, GRANT));
-        }
-    }
+    check_privileges(wanted, &columns, issues);
     for column in &columns {
         let known = needed.iter().any(|(name, ..)| column.name == *name);
         if !known && !column.has_default {
-            issues.add_obstacle(table, &column.name, !inserted.is_empty());
+            issues.add_obstacle(table, &column.name, !wanted.inserted.is_empty());
         }
     }
     let found = introspection::unique_columns(database, name).await?;
@@ -205,6 +193,37 @@ async fn check_table(
         issues.errors.push(Issue::new(&format!("{table}.{name}"), "E005", message, &hint));
     }
     Ok(())
+}
+
+/// The first column of each kind that this role may not read or write.
+fn check_privileges(wanted: &Wanted<'_>, columns: &[Column], issues: &mut Issues) {
+    let Wanted { name, selected, inserted, updated, .. } = wanted;
+    for (names, privilege, id, told) in [
+        (selected.as_slice(), Privilege::Select, "E011", "this role may not read the column."),
+        (
+            *inserted,
+            Privilege::Insert,
+            "W008",
+            "this role may not insert the column: a log-in that must make a token is answered 503.",
+        ),
+        (
+            *updated,
+            Privilege::Update,
+            "W008",
+            "this role may not update the column: an outdated hash stays.",
+        ),
+    ] {
+        let is_refused =
+            |column: &&Column| names.contains(&&*column.name) && !column.granted.has(privilege);
+        if let Some(column) = columns.iter().find(is_refused) {
+            let object = format!("{}.{}", name.print(), column.name);
+            let level = match privilege {
+                Privilege::Select => &mut issues.errors,
+                Privilege::Insert | Privilege::Update => &mut issues.warnings,
+            };
+            level.push(Issue::new(&object, id, told.to_owned(), GRANT));
+        }
+    }
 }
 
 fn check_column(object: &str, kind: Kind, found: Option<&Column>, migrate: &str) -> Option<Issue> {
