@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import struct
 import subprocess
 import threading
 from collections import Counter
@@ -13,9 +15,9 @@ from pathlib import Path
 import wire
 from clients import ALICE, SECRET, login_bytes
 from faults import QUIET, Finding, Stage
-from load import CLIENTS
 from services import AS_ROOT, Service
 
+CLIENTS = 32
 # Sent together on one connection, as a proxy may.
 TOGETHER = 50
 # What allocators and tables of connections may still grow by after the first tenth.
@@ -43,8 +45,10 @@ class Soak:
         self.service, self.at_once = service, at_once
         self.answers, self.sent = Counter[int](), Counter[str]()
         self.lock = threading.Lock()
-        each = checks // CLIENTS // TOGETHER
-        every = max(1, checks // TOGETHER // max(1, logins))
+        # How long the answers to what is sent together are.
+        self.length = 0
+        each = -(-checks // (CLIENTS * TOGETHER))
+        every = max(1, each * CLIENTS // logins)
         self.threads = [threading.Thread(target=self.run, args=(each, every)) for _ in range(CLIENTS)]
 
     def all(self) -> Soak:
@@ -74,16 +78,15 @@ class Soak:
         while len(statuses) < TOGETHER:
             with wire.Connection(self.service.address) as connection:
                 connection.send(SECRET * self.at_once)
-                # The last one is read as every client does, the others are counted: they are millions.
-                said = b""
-                while len(found := STATUS.findall(said)) < self.at_once:
-                    data = connection.socket.recv(1 << 18)
-                    if not data:
-                        raise wire.WireError("too few answers")
-                    said += data
-                connection.buffer = said[said.rindex(b"HTTP/1.") :]
-                connection.receive()
-                statuses += map(int, found)
+                if self.length:
+                    found = STATUS.findall(wait_for(connection.socket, self.length))
+                    if len(found) != self.at_once:
+                        raise wire.WireError(f"{len(found)} answers to {self.at_once}")
+                    statuses += map(int, found)
+                else:
+                    answers = [connection.receive() for _ in range(self.at_once)]
+                    statuses += [answer.status for answer in answers]
+                    self.length = sum(map(length, answers))
         return statuses
 
     def count(self, kind: str, found: list[int]) -> None:
@@ -91,6 +94,22 @@ class Soak:
         with self.lock:
             self.sent[kind] += len(found)
             self.answers.update(found)
+
+
+def length(answer: wire.Response) -> int:
+    """In bytes, as it stood on the wire."""
+    lines = [
+        f"HTTP/1.1 {answer.status} {answer.reason}",
+        *(f"{name}: {value}" for name, value in answer.headers),
+    ]
+    return len("\r\n".join([*lines, "", ""])) + len(answer.body)
+
+
+def wait_for(connection: socket.socket, size: int) -> bytes:
+    """So many bytes by one call, as they are millions of answers; or what has come within ten seconds."""
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 10, 0))
+    return connection.recv(size, socket.MSG_WAITALL)
 
 
 def measure(stage: Stage) -> list[Finding]:
