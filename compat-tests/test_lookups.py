@@ -154,15 +154,16 @@ def test_a_login_for_which_there_is_no_room_asks_the_database_nothing(
     assert after == before > 4
 
 
-@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+@pytest.mark.parametrize("kind, threads", [("postgres", 1), ("postgres", 2), ("sqlite", 1)])
 def test_a_token_is_gone_with_the_commit_that_takes_it_away(
-    bench: Bench, pair: Pair, kind: str, pytestconfig: pytest.Config
+    bench: Bench, pair: Pair, kind: str, threads: int, pytestconfig: pytest.Config
 ) -> None:
     """Django deletes it, or deactivates its user; eight clients ask at once, under the load of others."""
     times: int = pytestconfig.getoption("times") or (100 if kind == "postgres" else 25)
     database = bench.database(pair, kind)
     database.reset([replace(ALICE, token=None), User("bob", "", "!", "b" * 40)])
-    service = start_binary(pair, database.url, QUICK_HASH, bench.log("ours"))
+    settings = QUICK_HASH | {"REQUEST_THREADS": threads}
+    service = start_binary(pair, database.url, settings, bench.log("ours"))
     django = Orm(pair, database.url, QUICK_HASH)
     stop = threading.Event()
 
