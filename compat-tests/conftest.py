@@ -15,12 +15,13 @@ import pytest
 import cases
 import services
 from bench import Bench
-from databases import USER_TABLES
 from differences import Allowances
 
 KINDS = ("sqlite", "postgres")
 COUNTED = pytest.StashKey[Counter[tuple[str, str]]]()
 ALL_CASES = cases.load()
+PAIRS = services.pairs()
+PYTHONS = {pair: pair.python_version() for pair in PAIRS}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,20 +53,20 @@ def chosen_kinds(config: pytest.Config) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`pair`, `kind` and `case` are the axes of the comparison; `user_site` is one for user models,
-    `common_case` a case that means the same on other sites too."""
+    `other_site` one for all but the seed."""
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     fixed = {name.strip() for one in named for name in (one.split(",") if isinstance(one, str) else one)}
     names = [
         name
-        for name in ("pair", "kind", "user_site", "case", "common_case")
+        for name in ("pair", "kind", "user_site", "other_site", "case")
         if name in metafunc.fixturenames and name not in fixed
     ]
     values: dict[str, list[Any]] = {
         "pair": chosen_pairs(metafunc.config),
         "kind": chosen_kinds(metafunc.config),
         "user_site": list(services.USER_SITES),
+        "other_site": list(services.OTHER_SITES),
         "case": ALL_CASES,
-        "common_case": [case for case in ALL_CASES if case.user_models and case.site == "plain"],
     }
     if "newest_only" in metafunc.definition.keywords:
         del values["pair"][1:]
@@ -80,25 +81,22 @@ def applies(
     pair: services.Pair | None = None,
     kind: str | None = None,
     user_site: str | None = None,
+    other_site: str | None = None,
     case: cases.Case | None = None,
-    common_case: cases.Case | None = None,
 ) -> bool:
-    """A case may hold for some pairs, databases or user models only (one model on the oldest pair)."""
-    pairs = services.pairs()
-    if user_site and pair not in pairs[:1] and (user_site != "email-user" or pair not in pairs[-1:]):
+    """A case may hold for some pairs, databases or sites only (one other site on the oldest pair)."""
+    site = user_site or other_site
+    if site and pair not in PAIRS[:1] and (site != "email-user" or pair not in PAIRS[-1:]):
         return False
-    if user_site and case and not case.suits(USER_TABLES[services.SITES[user_site]["AUTH_USER_MODEL"]]):
-        return False
-    django, python = (pair.django, pair.python_version()) if pair else (None, None)
-    case = case or common_case
+    django, python = (pair.django, PYTHONS[pair]) if pair else (None, None)
     return case is None or case.applies(django, kind, python)
 
 
 def param(axis: dict[str, Any], gaps: bool) -> Any:
     """A known gap is an expected failure with a reason, and fails when it closes."""
-    case = axis.get("case") or axis.get("common_case")
+    case = axis.get("case")
     marks = [pytest.mark.xfail(strict=True, reason=case.gap)] if gaps and case and case.gap else []
-    texts = {"pair": "{.django}", "kind": "{}", "user_site": "{}", "case": "{.id}", "common_case": "{.id}"}
+    texts = {"pair": "{.django}", "kind": "{}", "user_site": "{}", "other_site": "{}", "case": "{.id}"}
     name = "-".join(texts[key].format(value) for key, value in axis.items())
     return pytest.param(*axis.values(), id=name, marks=marks)
 

@@ -219,7 +219,8 @@ SITES |= {
 }
 USER_SITES = ("email-user", "number-user", "bare-user")
 # The sites that stand for all: the seed, those, one with DRF's defaults, one with a prefix and Bearer.
-SIX_SITES = ("plain", *USER_SITES, "drf-defaults", "prefix-bearer")
+OTHER_SITES = (*USER_SITES, "drf-defaults", "prefix-bearer")
+SIX_SITES = ("plain", *OTHER_SITES)
 
 
 def program(name: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Barrier
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -14,7 +17,10 @@ from admin import AdminSession
 from bench import Bench, Rig
 from cases import SALT, pbkdf2
 from databases import User
-from services import Pair, Service
+from differences import Allowances
+from schema import execute
+from services import SITES, SIX_SITES, Orm, Pair, Service, run_binary, start_django, start_exported
+from test_differential import faults_on
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 INVALID = b'{"detail":"Invalid token."}'
@@ -101,6 +107,54 @@ def test_a_site_with_a_prefix_three_logins_and_bearer_shares_them_all(
     check_sharing(rig, first, second, places=places)
     for name in (first, second):
         assert secret(side(rig, name), KEY, Places(path, places.secret, "Token")).status == 401
+
+
+@pytest.fixture
+def in_a_schema(bench: Bench, pair: Pair) -> Iterator[Rig]:
+    """Both on tables that only the options of the database's URL lead to."""
+    url = bench.empty_url("postgres")
+    name = bench.name("runner")
+    execute(
+        url,
+        "CREATE SCHEMA site",
+        f"CREATE ROLE {name} SUPERUSER LOGIN",
+        f"ALTER ROLE {name} SET search_path = site",
+    )
+    told = f"{url}?{urlencode({'options': '-c search_path=site'}, quote_via=quote)}"
+    pair.migrate(told)
+    database = bench.open(url.replace("postgres:unused@", f"{name}:unused@"))
+    settings = SITES["plain"]
+    django = start_django(pair, told, settings, bench.log("django"))
+    ours = start_exported(pair, told, settings, bench.log("ours"))
+    rig = Rig(pair, django, database, ours, database, Orm(pair, told, settings))
+    yield rig
+    rig.stop()
+    execute(url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+@pytest.mark.usefixtures("binary")
+@pytest.mark.newest_only
+@pytest.mark.parametrize("kind", ["postgres"])
+def test_a_site_whose_options_name_a_schema_is_checked_and_shared(in_a_schema: Rig, kind: str) -> None:
+    rig = in_a_schema
+    file = rig.ours.process.log.with_suffix(".toml")
+    url = tomllib.loads(file.read_text())["DATABASE_URL"]
+    assert url.endswith("?options=-c%20search_path%3Dsite")
+    for where, issues in ((url, 0), (url.split("?")[0], 1)):
+        assert run_binary("check", "--settings", file, url=where).returncode == issues, where
+    for first, second in (("django", "ours"), ("ours", "django")):
+        rig.our_db.reset([alice, bob, outdated])
+        check_sharing(rig, first, second)
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize("site", SIX_SITES)
+def test_all_cases_of_the_seed_hold_on_one_database(
+    bench: Bench, pair: Pair, kind: str, site: str, ours: str, allowances: Allowances
+) -> None:
+    """On each of the six sites: what one did just before changes nothing of what the other does."""
+    found = faults_on(bench.rig(pair, kind, site, ours=ours, shared=True), site, ours, allowances)
+    assert not found, "\n".join(found)
 
 
 @WAYS
