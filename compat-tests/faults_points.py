@@ -1,12 +1,14 @@
 """Django changes a user exactly before or after a statement of a log-in, which a proxy holds meanwhile.
 
-On PostgreSQL, where statements pass through a socket.
+On PostgreSQL, where statements pass through a socket. On SQLite a lock holds the first of them that writes.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +20,7 @@ from cases import SALT, pbkdf2
 from clients import Timed, ask
 from databases import Database, User
 from faults import PASSWORD, Finding, Stage
-from faults_interleaving import LOGIN, OLD_KEY, ORDERS, faults
+from faults_interleaving import LOGIN, OLD_KEY, ORDERS, OTHER, faults
 from hole import Hold, Hole
 from services import QUICK_HASH, Orm, Service
 
@@ -40,6 +42,15 @@ LOGINS: dict[tuple[str, str | None], tuple[str, ...]] = {
 }
 # For who waits longer something is wrong, or Django has locked the row.
 PATIENCE = 10.0
+# In which a log-in comes to its first statement that writes, and waits there.
+A_WHILE = 0.3
+# The orders for a connection that has the lock, as the ORM would wait for it too.
+SQL = {
+    "password": [f"UPDATE auth_user SET password = '{OTHER}'"],
+    "inactive": ["UPDATE auth_user SET is_active = 0"],
+    "deleted": ["DELETE FROM authtoken_token", "DELETE FROM auth_user"],
+    "revoked": ["DELETE FROM authtoken_token"],
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,12 @@ class Point:
         """Whether the log-in has asked its last question when the change comes."""
         return self.after and self.statement == LOGINS[self.encoded, self.key][-1]
 
+    @property
+    def is_first_write(self) -> bool:
+        """Whether it is held at the first statement that changes a row."""
+        writes = [one for one in LOGINS[self.encoded, self.key] if one in (HASH, ROW)]
+        return writes[:1] == [self.statement]
+
     def __str__(self) -> str:
         return f"{self.change} {'after' if self.after else 'before'} the {self.statement}"
 
@@ -72,7 +89,42 @@ def points() -> Iterator[Point]:
 
 def measure(stage: Stage) -> list[Finding]:
     """One log-in after the other."""
-    wrong: Counter[str] = Counter()
+    return [on_postgres(stage), on_sqlite(stage)]
+
+
+def on_sqlite(stage: Stage) -> Finding:
+    """Who has begun to write keeps others from it, not from reading."""
+    against = []
+    there = [point for point in points() if not point.after and point.is_first_write]
+    with closing(stage.bench.database(stage.pair, "sqlite")) as database, ThreadPoolExecutor(1) as pool:
+        service = stage.start(database.url)
+        path = database.url.removeprefix("sqlite:///")
+        for point in there:
+            database.reset([User("ann", PASSWORD, point.encoded, point.key)])
+            with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)) as holder:
+                holder.execute("BEGIN IMMEDIATE")
+                login = pool.submit(ask, service, LOGIN)
+                time.sleep(A_WHILE)
+                if login.done():
+                    against.append(f"{point}: nothing was proved: answered {login.result().status} before it")
+                for statement in SQL[point.change]:
+                    holder.execute(statement)
+                holder.execute("COMMIT")
+            against += [f"{point}: {what}" for what in judged(point, login.result(), service, database)]
+        stage.stop()
+    how = f"SQLite; the first write of three kinds of log-in waits for a lock: {len(there)} points"
+    return Finding("A change before the first write of a log-in counts", how, told(against), against)
+
+
+def told(against: list[str]) -> str:
+    """What went wrong at all points together, by the change."""
+    wrong = Counter(f"{text.split(' ')[0]}: {text.split(': ', 1)[1]}" for text in against)
+    found = "; ".join(f"{what} {count} times" for what, count in wrong.most_common())
+    return found or "nothing lost, nobody let in"
+
+
+def on_postgres(stage: Stage) -> Finding:
+    """Each statement of each kind of log-in."""
     against: list[str] = []
     there = list(points())
     with (
@@ -84,20 +136,14 @@ def measure(stage: Stage) -> list[Finding]:
         service = stage.start(url, {"DATABASE_TIMEOUT": 30})
         orm = Orm(stage.pair, database.url, QUICK_HASH)
         for point in there:
-            for what in one(point, pool, hole, service, database, orm):
-                wrong[f"{point.change}: {what}"] += 1
-                against.append(f"{point}: {what}")
+            against += [f"{point}: {what}" for what in one(point, pool, hole, service, database, orm)]
         orm.stop()
         stage.stop()
-    told = (
-        "; ".join(f"{what} {count} times" for what, count in wrong.most_common())
-        or "nothing lost, nobody let in"
-    )
     how = (
         f"PostgreSQL; each statement of four kinds of log-in held by a proxy, before it and with its answer:"
         f" {len(there)} points"
     )
-    return [Finding("A change at each point of a log-in counts", how, told, against)]
+    return Finding("A change at each point of a log-in counts", how, told(against), against)
 
 
 def one(
