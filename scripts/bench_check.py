@@ -10,7 +10,7 @@ import functools
 import json
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def median(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def alternating(runs: dict[str, Callable[[], dict[str, Any]]], rounds: int) -> Figures:
-    """All of them once in every round, so that a busy moment of the machine meets all."""
+    """All of them once in every round, so that a busy moment of the machine, or hour, meets all."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
@@ -62,37 +62,29 @@ def alternating(runs: dict[str, Callable[[], dict[str, Any]]], rounds: int) -> F
 
 
 def checks(
-    work: Bench, url: str, services: dict[str, Service], counts: Sequence[int], seconds: float, rounds: int
+    work: Bench,
+    url: str,
+    peers: dict[str, Service],
+    ours: dict[int, Service],
+    seconds: float,
+    rounds: int,
 ) -> Figures:
-    """Every peer at every number of clients, then the tokens that are not good."""
-    postgres = work.cluster.process.child.pid
-    figures: Figures = {}
-    for clients in counts:
-        runs: dict[str, Callable[[], dict[str, Any]]] = {
-            f"{name} {clients}": functools.partial(
-                measured, service, postgres, clients, seconds, Asked(TOKENS)
-            )
-            for name, service in services.items()
-        }
-        if clients in PGBENCH_CLIENTS:
-            runs[f"pgbench {clients}"] = functools.partial(
-                pgbench, url, clients, seconds, TOKENS, work.folder
-            )
-        figures |= alternating(runs, rounds)
-    others = [clients for clients in PGBENCH_CLIENTS[:3] if clients not in counts]
-    figures |= alternating(
-        {f"pgbench {n}": functools.partial(pgbench, url, n, seconds, TOKENS, work.folder) for n in others},
-        rounds,
-    )
+    """Every peer at every number of clients, and the tokens that are not good; of ours one for each number of
+    clients, whose memory is what they need."""
+
+    def run(service: Service, clients: int, kind: str = "good") -> Callable[[], dict[str, Any]]:
+        postgres = work.cluster.process.child.pid
+        return functools.partial(measured, service, postgres, clients, seconds, Asked(TOKENS, kind))
+
+    runs: dict[str, Callable[[], dict[str, Any]]] = {}
+    for clients, service in ours.items():
+        runs |= {f"{name} {clients}": run(peer, clients) for name, peer in peers.items()}
+        runs[f"ours {clients}"] = run(service, clients)
+    for clients in sorted({*PGBENCH_CLIENTS} if len(ours) > 2 else {*ours}):
+        runs[f"pgbench {clients}"] = functools.partial(pgbench, url, clients, seconds, TOKENS, work.folder)
     for kind in ("unknown", "missing"):
-        runs = {
-            f"{name} {kind}": functools.partial(
-                measured, services[name], postgres, 64, seconds, Asked(TOKENS, kind)
-            )
-            for name in ("ours", "drf")
-        }
-        figures |= alternating(runs, rounds)
-    return figures
+        runs |= {f"ours {kind}": run(ours[64], 64, kind), f"drf {kind}": run(peers["drf"], 64, kind)}
+    return alternating(runs, rounds)
 
 
 def best_pgbench(figures: Figures) -> float:
@@ -212,10 +204,13 @@ def main() -> None:
             pair = pairs()[0]
             url = work.migrated_url(pair, "postgres")
             fill(url, 1, TOKENS)
-            services = {"hello": start_hello(work), "ours": start_binary(pair, url, {}, work.log("ours"))}
-            services |= {"drf": start_drf(work, pair, url), "fastapi": start_fastapi(work, url)}
-            figures = checks(work, url, services, counts, options.seconds, options.rounds)
-            held = {name: connections(one, work.cluster.port) for name, one in services.items()}
+            ours = {clients: start_binary(pair, url, {}, work.log("ours")) for clients in counts}
+            peers = {"hello": start_hello(work)}
+            peers |= {"drf": start_drf(work, pair, url), "fastapi": start_fastapi(work, url)}
+            figures = checks(work, url, peers, ours, options.seconds, options.rounds)
+            held = {
+                name: connections(one, work.cluster.port) for name, one in {"ours": ours[64], **peers}.items()
+            }
         finally:
             work.stop()
     found = {"figures": figures, "ratios": ratios(figures), "connections": held}
