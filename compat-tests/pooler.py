@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 
 from bench import Bench
@@ -17,6 +18,12 @@ auth_type = any
 ignore_startup_parameters = extra_float_digits
 {further}
 """
+
+
+def version() -> str:
+    """Which one it is."""
+    done = subprocess.run([program("pgbouncer"), "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
 
 
 def start_pgbouncer(bench: Bench, url: str, pool: Mapping[str, object]) -> tuple[Service, str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from bench import Bench, Rig
-from clients import ALICE, SECRET, login_bytes
+from clients import ALICE, KEY, SECRET, login_bytes
+from databases import User
 from differences import Allowances
 from load import Load
-from plain_site import faults_of_a_plain_site, plain_rig
-from pooler import start_pgbouncer
+from plain_site import cases_of_a_plain_site, faults_of, faults_of_a_plain_site, plain_rig
+from pooler import start_pgbouncer, version
 from processes import StartError
 from services import Pair, Service, run_binary, start_binary
 
@@ -39,8 +41,35 @@ def rig(bench: Bench, pair: Pair, kind: str) -> Iterator[Rig]:
         pooler.stop()
 
 
+def test_the_pooler_prepares_nothing_by_name(kind: str) -> None:
+    """The version that the README names; from 1.21 on there is `max_prepared_statements`."""
+    assert re.fullmatch(r"PgBouncer 1\.18\.[0-9]+", version())
+
+
 def test_every_answer_and_row_is_djangos_behind_a_pooler(rig: Rig, allowances: Allowances) -> None:
     assert not faults_of_a_plain_site(rig, allowances)
+
+
+def test_logins_and_checks_are_djangos_while_64_clients_use_the_pool(
+    rig: Rig, allowances: Allowances
+) -> None:
+    """The clients' answers do not depend on the rows that a case puts there, and change none."""
+    some = [
+        case
+        for case in cases_of_a_plain_site(rig.pair)
+        if case.id.startswith(("login-", "secret-", "token-rows"))
+    ]
+    assert len(some) > 150
+    unknown = SECRET.replace(KEY.encode(), b"f" * 40)
+    nobody = login_bytes(User("nobody", "wrong", ""))
+    with Load(rig.ours.address, [nobody, unknown], CLIENTS) as load:
+        load.wait_for(CLIENTS)
+        before = load.answers.total()
+        found = faults_of(rig, some, allowances)
+        after = load.answers.total()
+    assert not found, "\n".join(found)
+    assert (load.failures, set(load.answers)) == ([], {400, 401})
+    assert after - before > 10 * len(some), "the clients hardly asked"
 
 
 @pytest.fixture
