@@ -245,7 +245,7 @@ def test_check_tells_of_a_database_whose_clock_is_another(url: str, kind: str) -
     env = {"LD_PRELOAD": library(), "FAKETIME": "+1d"}
     done = run_binary("check", url=url, **QUICK, **env)
     assert re.search(
-        r"DATABASE_URL: \(drf_authtoken\.W009\) the database's clock is 86[34]\d\d seconds behind", done.stderr
+        r"DATABASE_URL: \(drf_authtoken\.W009\) the database's clock is 86[34]\d+ seconds behind", done.stderr
     )
     assert done.returncode == 0
 
