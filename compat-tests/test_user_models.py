@@ -20,7 +20,7 @@ TOLD = {
 }
 
 
-def test_the_export_tells_the_model_and_check_says_yes(
+def test_the_export_tells_the_model_and_commands_that_need_djangos_refuse(
     bench: Bench, pair: Pair, kind: str, user_site: str
 ) -> None:
     settings = SITES[user_site]
@@ -30,14 +30,10 @@ def test_the_export_tells_the_model_and_check_says_yes(
     path = bench.log("exported").with_suffix(".toml")
     path.write_text(done.stdout)
     file = tomllib.loads(done.stdout)
-    assert "REFUSALS" not in file
     names = ("TABLE", "PK_COLUMN", "PK_TYPE", "USERNAME_COLUMN", "PASSWORD_COLUMN", "IS_ACTIVE_COLUMN")
     table, *columns = TOLD[user_site]
     table = table if kind == "postgres" else table.replace(".", "_")
     assert tuple(file[f"AUTH_USER_{name}"] for name in names) == (table, *columns)
-    checked = run_binary("check", "--settings", path, url=url)
-    assert (checked.returncode, checked.stderr) == (0, "")
-    assert checked.stdout.endswith("System check identified no issues (0 silenced).\n")
     forward = run_binary("check", "--settings", path, url=url, FORWARD_AUTH="true")
     assert forward.returncode == 1
     assert f"{table}.is_staff: (drf_authtoken.E002)" in forward.stderr
