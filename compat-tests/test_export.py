@@ -140,6 +140,10 @@ PATHS = {
         drf(DEFAULT_AUTHENTICATION_CLASSES=["project.authentication.TwoWords"]),
         ["project.authentication.TwoWords"],
     ),
+    "two classes with one keyword": Site(
+        drf(DEFAULT_AUTHENTICATION_CLASSES=["project.authentication.Shouted", TOKEN_AUTHENTICATION]),
+        told={"TOKEN_KEYWORDS": ["TOKEN"]},
+    ),
     "two keywords": Site(
         drf(
             DEFAULT_AUTHENTICATION_CLASSES=[
@@ -298,6 +302,7 @@ PATHS = {
         ODD | {"ODD": "handlers", "DISALLOWED_USER_AGENTS": ["^Bad"]},
         ["project.odd.bad_request"] * 3 + ["project.odd.server_error"],
     ),
+    "DRF's own handler": odd("handler of DRF", LOGIN_PATH=["/api-token-auth/"]),
     "pages that Django does not show": Site(pages(403, 404, 500)),
     "pages for bad requests and user agents": Site(
         pages(400, 403) | {"DISALLOWED_USER_AGENTS": ["^Bad"]}, ["400.html", "403.html"]
@@ -381,6 +386,19 @@ def exporter(pair: Pair) -> Iterator[Exporter]:
     exporter = Exporter(pair)
     yield exporter
     exporter.stop()
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize(("model", "key"), [("SlugUser", "text"), ("PositiveUser", "int")])
+def test_keys_of_other_fields_are_served(bench: Bench, pair: Pair, kind: str, model: str, key: str) -> None:
+    settings = SITES["plain"] | {"AUTH_USER_MODEL": f"accounts.{model}"}
+    url = bench.migrated_url(pair, kind, settings)
+    done = export(pair, url, settings)
+    assert f'AUTH_USER_PK_TYPE = "{key}"' in done.stdout, done.stderr
+    path = bench.log("exported").with_suffix(".toml")
+    path.write_text(done.stdout)
+    checked = run_binary("check", "--settings", path, url=url)
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 @SQLITE

@@ -309,6 +309,9 @@ def error_pages(export):
     statuses = (400, 403, 404, 500) if settings.DISALLOWED_USER_AGENTS else (400, 404, 500)
     for status in statuses:
         handler = resolver.resolve_error_handler(status)
+        # The service's own.
+        if path_of(handler) == "rest_framework.exceptions.server_error":
+            continue
         if handler.__module__ != defaults.__name__:
             export.refuse(path_of(handler), "handler%d is the site's own" % status)
         try:
@@ -321,8 +324,10 @@ def error_pages(export):
             what = "bad requests" if status == 400 else "DISALLOWED_USER_AGENTS"
             where = "%d.html" % status
             export.refuse(where, "the site has a template for %s, the service Django's built-in page" % what)
+        elif status == 404:
+            export.remark("404.html is not read: the service answers with Django's built-in page")
         else:
-            export.remark("%d.html is not read: the service answers with Django's built-in page" % status)
+            export.remark("500.html is not read: the service answers its own faults in JSON")
 
 
 def database(export):
@@ -765,7 +770,11 @@ def authentication_of(export, cls):
         export.refuse(where, "SessionAuthentication stands between two TokenAuthentications")
     if BASIC_AUTHENTICATION in names and "basic" in map(str.lower, keywords):
         export.refuse(where, "tokens and passwords have one keyword")
-    return tuple(dict.fromkeys(names)), tuple(keywords)
+    # Two classes may have one keyword, in any case: the first one takes the header.
+    words = {}
+    for keyword in keywords:
+        words.setdefault(keyword.lower(), keyword)
+    return tuple(dict.fromkeys(names)), tuple(words.values())
 
 
 def sessions(export):

@@ -7,6 +7,10 @@ class BearerAuthentication(TokenAuthentication):
     keyword = "Bearer"
 
 
+class Shouted(TokenAuthentication):
+    keyword = "TOKEN"
+
+
 class TwoWords(TokenAuthentication):
     keyword = "My Token"
 

@@ -264,6 +264,8 @@ urlpatterns += SECRETS.get(odd, [])
 if odd == "handlers":
     handler400 = handler403 = handler404 = bad_request
     handler500 = server_error
+if odd == "handler of DRF":
+    handler500 = "rest_framework.exceptions.server_error"
 if odd == "signal":
     user_login_failed.connect(told)
 if odd == "signals of tokens":
