@@ -146,12 +146,14 @@ impl Database {
         self.timeout
     }
 
-    /// Behind a command: what SQLite's write-ahead log holds is in the file then, if nobody else has that open.
-    /// PostgreSQL needs no farewell.
-    pub async fn close(&self) {
+    /// A command, whatever becomes of it, and then the end of the pool: what SQLite's write-ahead log holds is in the
+    /// file then, if nobody else has that open. PostgreSQL needs no farewell.
+    pub async fn closing<T>(&self, command: impl Future<Output = T>) -> T {
+        let done = command.await;
         if self.connection.get_database_backend() == DbBackend::Sqlite {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.connection.close_by_ref()).await;
         }
+        done
     }
 
     /// SeaORM's own connection, for the commands.

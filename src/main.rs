@@ -76,7 +76,7 @@ enum Command {
         /// such as `https://www.example.com`, or `unix:PATH`.
         #[arg(long, value_name = "URL")]
         against: Option<String>,
-        /// From which level on what is found ends the command with 1.
+        /// The lowest level that ends the command with 1.
         #[arg(long, value_enum, ignore_case = true, default_value = "ERROR")]
         fail_level: FailLevel,
     },
@@ -196,7 +196,7 @@ async fn run(
         Command::Demo { .. } => demo::run(settings, reload, out).await,
         Command::Migrate => {
             let database = connect(&settings, Missing::Create).await?;
-            closing(&database, migrate::run(&database, out)).await
+            database.closing(migrate::run(&database, out)).await
         }
         Command::Serve { .. } => {
             let database = connect(&settings, Missing::Refuse).await?;
@@ -204,7 +204,7 @@ async fn run(
                 // Whoever started the service waits for this line.
                 let _ = writeln!(io::stderr(), "Listening at: {}", serve::shown(address));
             };
-            closing(&database, serve::run(settings, database.clone(), reload, ready)).await
+            database.closing(serve::run(settings, database.clone(), reload, ready)).await
         }
         Command::Check { against, fail_level } => {
             // Not by clap, which would print a password in it.
@@ -214,30 +214,23 @@ async fn run(
             let database = connect(&settings, Missing::Refuse).await?;
             let clock = state::system_time;
             let checked = check::run(&settings, &database, site.as_ref(), fail_level, clock, out);
-            closing(&database, Box::pin(checked)).await
+            database.closing(Box::pin(checked)).await
         }
         Command::Createsuperuser { username, email, noinput } => {
             let state = open(settings).await?;
             let made = createsuperuser::run(&state, username, email, noinput, out);
-            closing(&state.database, made).await
+            state.database.closing(made).await
         }
         Command::Changepassword { username } => {
             let state = open(settings).await?;
-            closing(&state.database, changepassword::run(&state, username, out)).await
+            state.database.closing(changepassword::run(&state, username, out)).await
         }
         Command::DrfCreateToken { username, reset } => {
             let state = open(settings).await?;
             let made = drf_create_token::run(&state, &username, reset, out);
-            closing(&state.database, made).await
+            state.database.closing(made).await
         }
     }
-}
-
-/// A command, whatever becomes of it, and the end of its connections.
-async fn closing<T>(database: &Database, command: impl Future<Output = T>) -> T {
-    let done = command.await;
-    database.close().await;
-    done
 }
 
 async fn connect(settings: &Settings, missing: Missing) -> Result<Database, CommandError> {

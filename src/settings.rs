@@ -271,7 +271,7 @@ settings! {
     BODY_TIMEOUT body_timeout: Duration = "30";
     /// Open connections at most; more wait to be accepted.
     MAX_CONNECTIONS max_connections: usize = "4096";
-    /// Seconds that requests in flight get at the end.
+    /// Seconds from the signal to the end of the process; requests in flight get all but the last 0.3.
     GRACEFUL_TIMEOUT graceful_timeout: Duration = "30";
     /// Seconds after SIGTERM in which `/readyz` is 503 already, and new connections are still served; `None`: they are refused at once.
     SHUTDOWN_DELAY shutdown_delay: Option<Duration> = "None";

@@ -117,7 +117,7 @@ fn hashing_threads(settings: &Settings) -> usize {
 }
 
 /// `REQUEST_THREADS`: a thread without work costs nothing, but two on two cores share a look-up with half as many
-/// requests each, and PostgreSQL does twice the work.
+/// requests each, which cost more; where look-ups are slow, more threads may answer more.
 #[must_use]
 pub fn request_threads(settings: &Settings) -> usize {
     if settings.request_threads > 0 { settings.request_threads } else { cores().div_ceil(2) }
@@ -125,7 +125,7 @@ pub fn request_threads(settings: &Settings) -> usize {
 
 /// `timezone.now` of a real process.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one clock that State hands out")]
+#[expect(clippy::disallowed_methods, reason = "the one clock of this program")]
 pub fn system_time() -> DateTime<Utc> {
     Utc::now()
 }

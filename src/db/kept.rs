@@ -21,7 +21,7 @@ const MAX_IDLE: Duration = Duration::from_secs(10);
 /// better than the prepared one and plans anew most of the time, or reads the whole table, comparing each key with
 /// each text. For a JSON list of any length it guesses 100 rows, so that one prepared plan serves all; and `OFFSET 0`
 /// keeps it from joining the list to the whole table: each text is looked up by itself, by the index once the table has
-/// more than a few pages, and has one for its column, as Django's have. One text needs no list.
+/// more than a few pages, if its column has one, as Django's have. One text needs no list.
 #[derive(Debug, Clone)]
 pub struct ByTexts {
     one: Arc<str>,

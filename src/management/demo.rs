@@ -27,6 +27,17 @@ pub async fn run(
         return Err(CommandError::new("demo works on a SQLite file; take `serve` for PostgreSQL"));
     };
     let database = Database::connect(&settings, Missing::Create).await?;
+    let shown = show(settings, &file, database.clone(), reload, out);
+    database.closing(Box::pin(shown)).await
+}
+
+async fn show(
+    settings: Settings,
+    file: &str,
+    database: Database,
+    reload: impl FnMut() + Send + 'static,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
     migrate::run(&database, &mut std::io::sink()).await?;
     let state = State::new(settings.clone(), database.clone()).map_err(CommandError::new)?;
     let password =
@@ -40,12 +51,10 @@ pub async fn run(
     let token = token_of(&state, &user).await?;
     drop(state);
     let mut told = Ok(());
-    let served = serve::run(settings.clone(), database.clone(), reload, |address| {
-        told = tell(out, &settings, &file, address, password.as_deref(), &token);
-    });
-    let served = served.await;
-    database.close().await;
-    served?;
+    serve::run(settings.clone(), database, reload, |address| {
+        told = tell(out, &settings, file, address, password.as_deref(), &token);
+    })
+    .await?;
     Ok(told?)
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -115,17 +115,17 @@ async fn migrate(connection: &DatabaseConnection, timeout: Duration) -> Result<O
 
 /// Gives SQLite's file a write-ahead log, which it keeps: who reads does not wait for who writes.
 ///
-/// Its busy timeout does not hold here, and somebody else may be making the same tables.
+/// SQLite does not wait for the lock that this needs, and somebody else may be making the same tables.
 async fn write_ahead(connection: &DatabaseConnection, timeout: Duration) -> Result<(), DbErr> {
     const PAUSE: Duration = Duration::from_millis(20);
-    let mut waited = Duration::ZERO;
+    let give_up = Instant::now() + timeout;
     loop {
-        let done = connection.execute_unprepared("PRAGMA journal_mode = WAL").await;
-        if done.is_ok() || waited >= timeout {
-            return done.map(drop);
+        match connection.execute_unprepared("PRAGMA journal_mode = WAL").await {
+            Err(error) if error.to_string().contains("locked") && Instant::now() < give_up => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done.map(drop),
         }
-        tokio::time::sleep(PAUSE).await;
-        waited += PAUSE;
     }
 }
 

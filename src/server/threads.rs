@@ -20,7 +20,7 @@ use super::{Drained, Server, UNIX_CLIENT};
 
 /// Large bodies and long sessions that a thread reads at the same time, beside its requests; the names of hosts are
 /// looked up there too.
-const MAX_LONG_READS: usize = 8;
+const MAX_LONG_READS: usize = 32;
 
 /// A connection's place among `max_connections`, and among those of its thread.
 pub(super) type Place = (Option<OwnedSemaphorePermit>, Arc<()>);

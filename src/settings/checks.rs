@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Authentication, Bind, DatabaseUrl, Mistake, Settings, values};
+use super::{Authentication, DatabaseUrl, Mistake, Settings, values};
 use crate::versions::{Version, Versions};
 
 /// Headers that an answer has for its own sake: none of them can carry an identity.
@@ -130,10 +130,6 @@ impl Settings {
         let is_free =
             !classes.contains(&Authentication::Basic) || !words.contains(&"basic".to_owned());
         check("TOKEN_KEYWORDS", is_free, "Basic is the word of BasicAuthentication");
-        let is_within =
-            self.pbkdf2_iterations.is_none_or(|ours| ours <= self.pbkdf2_max_iterations);
-        let remedy = "write at least PBKDF2_ITERATIONS";
-        check("PBKDF2_MAX_ITERATIONS", is_within, remedy);
         let is_sqlite = matches!(self.database_url, DatabaseUrl::Sqlite(_));
         let remedy = "there is no pooler before SQLite";
         check(
@@ -141,18 +137,13 @@ impl Settings {
             !(is_sqlite && self.database_transaction_pooling),
             remedy,
         );
-        let others = [
-            Some(&self.auth_user_pk_column),
-            Some(&self.auth_user_username_column),
-            self.auth_user_is_active_column.as_ref(),
-        ];
-        let is_own = !others.contains(&Some(&self.auth_user_password_column));
+        let names = [&self.auth_user_pk_column, &self.auth_user_username_column];
+        let (password, active) =
+            (&self.auth_user_password_column, self.auth_user_is_active_column.as_ref());
+        let is_own = !names.contains(&password) && active != Some(password);
         check("AUTH_USER_PASSWORD_COLUMN", is_own, "another setting has this column");
-        let is_own = others[2].is_none() || !others[..2].contains(&others[2]);
+        let is_own = active.is_none_or(|active| !names.contains(&active));
         check("AUTH_USER_IS_ACTIVE_COLUMN", is_own, "another setting has this column");
-        let any_port = matches!(self.bind, Bind::Tcp(address) if address.port() == 0);
-        let is_free = any_port || self.operations_bind.as_ref() != Some(&self.bind);
-        check("OPERATIONS_BIND", is_free, "this is BIND: choose another port");
         let Versions { django, python, .. } = self.versions();
         let oldest = match django {
             Version(6.., ..) => Version(3, 12, 0),

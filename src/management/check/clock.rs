@@ -9,7 +9,8 @@ use crate::management::CommandError;
 
 /// Seconds by which clocks may differ.
 const MAX_SKEW: i64 = 5;
-pub(super) const HINT: &str = "Set both by NTP: the times of new tokens, and the end of a session, are of who looks at a clock.";
+pub(super) const HINT: &str =
+    "Set both by NTP: each side dates its tokens and ends sessions by its own clock.";
 
 /// SQLite has no clock of its own.
 pub(super) async fn check_clock(

@@ -9,32 +9,40 @@ use crate::settings::{DjangoVersion, KeyType, SettingValue, Settings};
 use crate::state;
 use crate::versions::Version;
 
-/// Looks at the user who was made last, or where the keys do not tell who that is, at the one with the newest token: the
-/// Django beside hashed that password as it hashes all.
+/// Looks at the user who was made last, whose password the Django beside has hashed, if nobody has logged in here since.
+/// Where the keys do not tell who that is, at the one with the newest token.
 pub(super) async fn check_hashers(
     database: &Database,
     settings: &Settings,
 ) -> Result<Option<Issue>, CommandError> {
     let hashers = state::hashers(settings).map_err(CommandError::new)?;
     let UserModel { table, pk, password, .. } = UserModel::new(settings);
-    let (join, newest) = match settings.auth_user_pk_type {
-        KeyType::Int | KeyType::Bigint => (String::new(), format!("u.{pk}")),
-        KeyType::Uuid | KeyType::Text => {
-            let tokens = &settings.authtoken_table;
-            (format!("JOIN {tokens} t ON t.user_id = u.{pk}"), "t.created".to_owned())
-        }
+    let (join, newest) = if are_counted(settings) {
+        (String::new(), format!("u.{pk}"))
+    } else {
+        let tokens = &settings.authtoken_table;
+        (format!("JOIN {tokens} t ON t.user_id = u.{pk}"), "t.created".to_owned())
     };
     let sql = format!(
         "SELECT CAST(u.{password} AS text) AS password FROM {table} u {join} \
          WHERE u.{password} <> '' AND u.{password} NOT LIKE '!%' ORDER BY {newest} DESC LIMIT 1"
     );
-    // A role need not read `created`: nothing else does.
-    let Ok(Some(row)) = database.query_one(&sql, []).await else { return Ok(None) };
+    let row = match database.query_one(&sql, []).await {
+        // A role need not read `created`: nothing else does.
+        Err(_) if !are_counted(settings) => None,
+        row => row?,
+    };
+    let Some(row) = row else { return Ok(None) };
     let encoded: String = row.try_get("", "password").map_err(CommandError::new)?;
     let object =
         format!("{}.{}", settings.auth_user_table.print(), settings.auth_user_password_column);
     let outdated = hashers.outdated(&EncodedPassword::from(encoded));
     Ok(outdated.map(|outdated| differs(&object, outdated, &hashers)))
+}
+
+/// Whether the keys of users are numbers, whose order an index has.
+pub(super) fn are_counted(settings: &Settings) -> bool {
+    matches!(settings.auth_user_pk_type, KeyType::Int | KeyType::Bigint)
 }
 
 fn differs(object: &str, outdated: Outdated, hashers: &Hashers) -> Issue {
@@ -53,8 +61,7 @@ fn differs(object: &str, outdated: Outdated, hashers: &Hashers) -> Issue {
         }
         Outdated::Parameters => (
             format!("has other parameters of {} than new ones get", ours.name()),
-            "Set DJANGO_VERSION to the release that made it; other parameters than Django's are not \
-             supported."
+            "If DJANGO_VERSION is the site's, its hasher has parameters of its own, which are not supported."
                 .to_owned(),
         ),
     };

@@ -34,6 +34,12 @@ const AUTH_USER: &[(&str, Kind)] = &[
     ("date_joined", Kind::Moment),
 ];
 
+/// What forward auth tells of groups.
+const GROUPS: [(&str, &[Needed<'_>]); 2] = [
+    ("auth_group", &[("id", Kind::Number, true), ("name", Kind::Text, true)]),
+    ("auth_user_groups", &[("user_id", Kind::Number, true), ("group_id", Kind::Number, true)]),
+];
+
 const OWN_MIGRATE: &str = "On an empty database this program's own `migrate` will do.";
 const GRANT: &str = "README has the GRANTs that this service needs, under Scale.";
 const CUSTOM_USER: &str = "If the project has an AUTH_USER_MODEL of its own: scripts/export_settings.py writes the settings AUTH_USER_… for it.";
@@ -112,6 +118,20 @@ pub(super) async fn check_tables(
             );
             let object = format!("{}.user_id", tokens.print());
             issues.errors.push(Issue::new(&object, "E006", message, CUSTOM_USER));
+        }
+    }
+    if settings.forward_auth && settings.forward_auth_groups_header.is_some() {
+        for (name, columns) in GROUPS {
+            let wanted = Wanted {
+                name: &TableName::new(name),
+                columns: columns.to_vec(),
+                unique: &[],
+                selected: columns.iter().map(|(name, ..)| *name).collect(),
+                inserted: &[],
+                updated: &[],
+                migrate: Wanted::migrated_by("auth.0001_initial", "django.contrib.auth"),
+            };
+            check_table(database, &wanted, &mut issues).await?;
         }
     }
     if settings.has_sessions() {
@@ -254,7 +274,8 @@ impl Kind {
             Self::Boolean => &["bool", "boolean"],
             Self::Moment => &["timestamptz", "datetime"],
         };
-        types.contains(&data_type)
+        // `PositiveIntegerField` in SQLite.
+        types.contains(&data_type.trim_end_matches(" unsigned"))
     }
 
     fn types(self) -> &'static str {
