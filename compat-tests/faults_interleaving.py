@@ -98,15 +98,17 @@ def one(
     login = pool.submit(ask, service, LOGIN)
     time.sleep(chance.random() * span)
     try:
-        orm.ask(username="ann", **ORDERS[change])
-    except AssertionError as error:
-        # A token came between its two DELETEs: two Djangos have the same race, and the same end of it.
-        assert change == "deleted" and "IntegrityError" in str(error)
-        orm.ask(username="ann", **ORDERS[change])
-    committed = time.monotonic()
-    # Beside the first one, if that is still at work.
-    later = ask(service, LOGIN)
-    over.set()
+        try:
+            orm.ask(username="ann", **ORDERS[change])
+        except AssertionError as error:
+            # A token came between its two DELETEs: two Djangos have the same race, and the same end of it.
+            assert change == "deleted" and "IntegrityError" in str(error)
+            orm.ask(username="ann", **ORDERS[change])
+        committed = time.monotonic()
+        # Beside the first one, if that is still at work.
+        later = ask(service, LOGIN)
+    finally:
+        over.set()
     answer = login.result().answer
     answers[f"{change}: {answer.status}"] += 1
     tokens = {told for one in (answer, later.answer) if (told := token_of(one))}
