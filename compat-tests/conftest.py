@@ -84,9 +84,10 @@ def applies(
     other_site: str | None = None,
     case: cases.Case | None = None,
 ) -> bool:
-    """A case may hold for some pairs, databases or sites only (one other site on the oldest pair)."""
+    """A case may hold for some pairs, databases or sites only (on the oldest pair one site, on SQLite)."""
     site = user_site or other_site
-    if site and pair not in PAIRS[:1] and (site != "email-user" or pair not in PAIRS[-1:]):
+    is_oldest = pair in PAIRS[-1:] and kind == "sqlite"
+    if site and pair not in PAIRS[:1] and not (site == "email-user" and is_oldest):
         return False
     django, python = (pair.django, PYTHONS[pair]) if pair else (None, None)
     return case is None or case.applies(django, kind, python)

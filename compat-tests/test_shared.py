@@ -148,7 +148,7 @@ def test_a_site_whose_options_name_a_schema_is_checked_and_shared(in_a_schema: R
 
 
 @pytest.mark.newest_only
-@pytest.mark.parametrize("site", SIX_SITES)
+@pytest.mark.parametrize(("kind", "site"), [*(("sqlite", site) for site in SIX_SITES), ("postgres", "plain")])
 def test_all_cases_of_the_seed_hold_on_one_database(
     bench: Bench, pair: Pair, kind: str, site: str, ours: str, allowances: Allowances
 ) -> None:
