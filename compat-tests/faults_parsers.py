@@ -1,7 +1,7 @@
 """libFuzzer looks for inputs by the coverage of each parser; `fuzz/parsers.rs` judges what is made of them.
 
 What it has found stands in `fuzz/corpus`, an input a line, as JSON strings of one sign a byte. The short form
-begins there and takes a minute for each parser. The long one begins with the requests of all cases too, goes
+begins there and takes a minute for all at once. The long one begins with the requests of all cases too, goes
 on until each parser has had an hour of a core in all long runs so far (`fuzz/spent.json`), and keeps what it
 has found.
 """
@@ -221,13 +221,16 @@ class Session:
 
 
 def measure(stage: Stage) -> list[Finding]:
-    """As many of them at a time as there are cores."""
+    """The short form all at once, the long one as many at a time as there are cores."""
     claim = "Inputs that are found by the coverage of each parser: no panic, and what must hold does"
-    how, length = f"libFuzzer on {len(PARSERS)} parsers{{}}; `compat-tests/fuzz`", f", {MINUTE} s each"
+    how, length = (
+        f"libFuzzer on {len(PARSERS)} parsers{{}}; `compat-tests/fuzz`",
+        f", {MINUTE} s of the clock for all at once",
+    )
     if not stage.is_ours:
         return [Finding(claim, how.format(""), "not measured: it has other parsers")]
     session, against = Session(stage.long, stage.seconds), []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count() if stage.long else len(PARSERS)) as pool:
         try:
             done = list(pool.map(session.run, PARSERS))
         finally:
