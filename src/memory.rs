@@ -268,6 +268,19 @@ pub(crate) fn resident_bytes() -> usize {
     pages.split(' ').nth(1).map_or(0, |pages| pages.parse::<usize>().unwrap() * 4096)
 }
 
+/// Whether it has more than `before`, and keeps it: under `cargo test` other tests' hashes fill memory for a while.
+#[cfg(test)]
+pub(crate) fn has_grown(before: usize) -> bool {
+    const ROOM: usize = 16 * 1024 * 1024;
+    (0..300).all(|_| {
+        let is_more = resident_bytes() > before + ROOM;
+        if is_more {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        is_more
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
