@@ -17,6 +17,7 @@ class Load:
     def __init__(self, address: tuple[str, int], requests: Sequence[bytes], clients: int = CLIENTS) -> None:
         self.address, self.requests = address, requests
         self.answers: Counter[int] = Counter()
+        self.last: dict[int, wire.Response] = {}
         self.failures: list[str] = []
         self.lock = threading.Lock()
         self.is_over = threading.Event()
@@ -50,6 +51,7 @@ class Load:
                     answer = connection.receive()
                     with self.lock:
                         self.answers[answer.status] += 1
+                        self.last[answer.status] = answer
                     if (answer.header("connection") or "").lower() == "close":
                         return
 
@@ -62,7 +64,7 @@ class Load:
     def all_are(self, status: int, at_least: int) -> bool:
         """Whether none failed, and there were enough of them."""
         assert self.failures == []
-        assert set(self.answers) == {status}, self.answers
+        assert set(self.answers) == {status}, (self.answers, self.last)
         return self.answers[status] >= at_least
 
 

@@ -143,7 +143,7 @@ class Rig:
         ):
             text = text.replace(written, real)
         own = [f"{name}_temp_path {folder}/{name};" for name in TEMPORARY]
-        return text.replace("http {", "http {\n access_log off;\n" + "\n".join(own), 1)
+        return text.replace("\nhttp {", "\nhttp {\n access_log off;\n" + "\n".join(own), 1)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_executor::block_on;
 use sea_orm::sqlx::postgres::PgArguments;
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr};
@@ -56,6 +57,16 @@ pub struct Kept {
     database: Database,
     /// With the moment of its last answer.
     connection: Option<(Instant, KeptConnection)>,
+}
+
+/// SQLite's file is let go before this returns, not at some time later: the pool closes after all that were kept, and what
+/// the write-ahead log holds is in the file then. PostgreSQL needs no farewell.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some((_, KeptConnection::Sqlite(connection))) = self.connection.take() {
+            let _ = block_on(connection.close());
+        }
+    }
 }
 
 enum KeptConnection {

@@ -29,7 +29,7 @@ pub(super) type Place = (Option<OwnedSemaphorePermit>, Arc<()>);
 pub(super) struct Threads {
     threads: Vec<Thread>,
     /// Their runtimes watch sockets of the database pool, which all of them use until the last one is done.
-    _done: watch::Sender<()>,
+    done: watch::Sender<()>,
 }
 
 struct Thread {
@@ -38,6 +38,8 @@ struct Thread {
     /// Held once here, and once by each connection.
     seats: Arc<()>,
     drained: oneshot::Receiver<Drained>,
+    /// Whether its runtime has ended, with all that it kept.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Threads {
@@ -53,6 +55,7 @@ impl Threads {
             let (inbox, clients) = mpsc::unbounded_channel();
             let (tell, told) = oneshot::channel();
             let (end, drained) = oneshot::channel();
+            let (is_ending, ended) = oneshot::channel();
             let run = async move {
                 let server = match server() {
                     Ok(server) => Arc::new(server),
@@ -65,14 +68,19 @@ impl Threads {
             thread::Builder::new().name(format!("requests-{number}")).spawn(move || {
                 let mut runtime = Builder::new_current_thread();
                 match runtime.enable_all().max_blocking_threads(MAX_LONG_READS).build() {
-                    Ok(runtime) => runtime.block_on(run),
+                    Ok(runtime) => {
+                        runtime.block_on(run);
+                        // What is read for requests that were cut off is not waited for.
+                        runtime.shutdown_background();
+                    }
                     Err(error) => tracing::error!(%error, "a thread for requests has no runtime"),
                 }
+                drop::<oneshot::Sender<()>>(is_ending);
             })?;
             told.await.unwrap_or_else(|_| Err(io::Error::other("a thread did not start")))?;
-            threads.push(Thread { inbox, seats: Arc::new(()), drained });
+            threads.push(Thread { inbox, seats: Arc::new(()), drained, ended });
         }
-        Ok(Self { threads, _done: done })
+        Ok(Self { threads, done })
     }
 
     /// Gives a client to the thread that has the fewest.
@@ -84,15 +92,23 @@ impl Threads {
         }
     }
 
-    /// Lets the requests in flight finish.
+    /// Lets the requests in flight finish, and the threads end.
     pub(super) async fn drain(self) -> Drained {
-        let ends = self.threads.into_iter().map(|thread| (thread.inbox, thread.drained));
-        let (inboxes, drained): (Vec<_>, Vec<_>) = ends.unzip();
-        // The threads see that nobody comes any more.
-        drop(inboxes);
+        let Self { threads, done } = self;
+        let mut waits = Vec::new();
+        for Thread { inbox, drained, ended, .. } in threads {
+            // The thread sees that nobody comes any more.
+            drop(inbox);
+            waits.push((drained, ended));
+        }
         let mut cut_off = 0;
-        for drained in drained {
+        for (drained, _) in &mut waits {
             cut_off += drained.await.map_or(0, |drained| drained.cut_off);
+        }
+        drop(done);
+        for (_, ended) in waits {
+            // Nothing is sent: it closes.
+            let _ = ended.await;
         }
         Drained { cut_off }
     }
