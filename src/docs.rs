@@ -5,6 +5,8 @@
 //! takes fonts from elsewhere; these are our own: each part is a file of this service, so that
 //! they work offline and under a Content-Security-Policy without `unsafe-inline`.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, Request, Response, Result};
@@ -26,18 +28,32 @@ const REDOC_POLICY: &str = "default-src 'none'; script-src 'self'; \
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// A file that does not change while the service runs.
+#[derive(Clone)]
 pub struct StaticFile {
     content_type: &'static str,
     policy: Option<&'static str>,
-    body: Bytes,
+    body: Part,
 }
+
+#[derive(Clone)]
+enum Part {
+    Ours(Bytes),
+    /// Megabytes, which only those have in memory who look at them.
+    Embedded(&'static LazyLock<Bytes>),
+}
+
+static SWAGGER_UI_STYLE: LazyLock<Bytes> = LazyLock::new(|| {
+    between(&service().swagger_ui_html(), "<style charset=\"UTF-8\">", "</style>")
+});
+static SWAGGER_UI: LazyLock<Bytes> = LazyLock::new(|| program(&service().swagger_ui_html()));
+static REDOC: LazyLock<Bytes> = LazyLock::new(|| program(&service().redoc_html()));
 
 /// One of the pages, and what it loads.
 struct Page<'a> {
     path: &'a str,
     policy: &'static str,
-    stylesheet: String,
-    program: String,
+    stylesheet: Part,
+    program: Part,
     /// Ours: starts the program with the document's URL.
     start: &'static str,
 }
@@ -46,22 +62,18 @@ struct Page<'a> {
 #[must_use]
 pub fn pages(settings: &Settings) -> Vec<(String, StaticFile)> {
     let Some(schema) = &settings.schema_path else { return Vec::new() };
-    let service = OpenApiService::new((), "", "");
-    let swagger_ui = settings.swagger_ui_path.as_deref().map(|path| {
-        let html = service.swagger_ui_html();
-        Page {
-            path,
-            policy: POLICY,
-            stylesheet: between(&html, "<style charset=\"UTF-8\">", "</style>"),
-            program: between(&html, "<script charset=\"UTF-8\">", "</script>"),
-            start: include_str!("docs/swagger-ui.js"),
-        }
+    let swagger_ui = settings.swagger_ui_path.as_deref().map(|path| Page {
+        path,
+        policy: POLICY,
+        stylesheet: Part::Embedded(&SWAGGER_UI_STYLE),
+        program: Part::Embedded(&SWAGGER_UI),
+        start: include_str!("docs/swagger-ui.js"),
     });
     let redoc = settings.redoc_path.as_deref().map(|path| Page {
         path,
         policy: REDOC_POLICY,
-        stylesheet: String::from("body { margin: 0 }\n"),
-        program: between(&service.redoc_html(), "<script charset=\"UTF-8\">", "</script>"),
+        stylesheet: Part::Ours(Bytes::from_static(b"body { margin: 0 }\n")),
+        program: Part::Embedded(&REDOC),
         start: include_str!("docs/redoc.js"),
     });
     [swagger_ui, redoc].into_iter().flatten().flat_map(|page| files(page, schema)).collect()
@@ -69,16 +81,16 @@ pub fn pages(settings: &Settings) -> Vec<(String, StaticFile)> {
 
 fn files(page: Page<'_>, schema: &str) -> [(String, StaticFile); 4] {
     let html = html(&relative(page.path, schema));
-    let file = |name: &str, content_type, body: String| {
+    let file = |name: &str, content_type, body| {
         let policy = name.is_empty().then_some(page.policy);
-        (format!("{}{name}", page.path), StaticFile { content_type, policy, body: body.into() })
+        (format!("{}{name}", page.path), StaticFile { content_type, policy, body })
     };
     let script = "text/javascript; charset=utf-8";
     [
-        file("", "text/html; charset=utf-8", html),
+        file("", "text/html; charset=utf-8", Part::Ours(html.into())),
         file("style.css", "text/css; charset=utf-8", page.stylesheet),
         file("program.js", script, page.program),
-        file("start.js", script, page.start.to_owned()),
+        file("start.js", script, Part::Ours(Bytes::from_static(page.start.as_bytes()))),
     ]
 }
 
@@ -111,9 +123,26 @@ fn relative(page: &str, path: &str) -> String {
     if up.is_empty() && down.is_empty() { "./".to_owned() } else { format!("{up}{down}") }
 }
 
-fn between(html: &str, open: &str, close: &str) -> String {
+fn service() -> OpenApiService<(), ()> {
+    OpenApiService::new((), "", "")
+}
+
+fn program(html: &str) -> Bytes {
+    between(html, "<script charset=\"UTF-8\">", "</script>")
+}
+
+fn between(html: &str, open: &str, close: &str) -> Bytes {
     let part = html.split_once(open).and_then(|(_, rest)| rest.split_once(close));
-    part.map(|(part, _)| part.to_owned()).unwrap_or_default()
+    part.map(|(part, _)| part.to_owned()).unwrap_or_default().into()
+}
+
+impl Part {
+    fn bytes(&self) -> Bytes {
+        match self {
+            Self::Ours(bytes) => bytes.clone(),
+            Self::Embedded(bytes) => Bytes::clone(bytes),
+        }
+    }
 }
 
 impl Endpoint for StaticFile {
@@ -130,7 +159,7 @@ impl Endpoint for StaticFile {
         if let Some(policy) = self.policy {
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         }
-        response.set_body(self.body.clone());
+        response.set_body(self.body.bytes());
         Ok(response)
     }
 }
@@ -154,7 +183,7 @@ mod tests {
         let files = pages(&Settings::defaults().unwrap());
         let size = |path: &str| {
             let found = files.iter().find(|(known, _)| known == path);
-            found.map(|(_, file)| file.body.len()).unwrap_or_default()
+            found.map(|(_, file)| file.body.bytes().len()).unwrap_or_default()
         };
         assert!(size("/api/schema/swagger-ui/program.js") > 1_000_000);
         assert!(size("/api/schema/swagger-ui/style.css") > 100_000);

@@ -116,11 +116,10 @@ fn hashing_threads(settings: &Settings) -> usize {
     if settings.hashing_threads > 0 { settings.hashing_threads } else { cores() }
 }
 
-/// `REQUEST_THREADS`: a thread without work costs nothing, but two on two cores share a look-up with half as many
-/// requests each, which cost more; where look-ups are slow, more threads may answer more.
+/// `REQUEST_THREADS`: while the database works for one thread, another one answers. A thread without work costs nothing.
 #[must_use]
 pub fn request_threads(settings: &Settings) -> usize {
-    if settings.request_threads > 0 { settings.request_threads } else { cores().div_ceil(2) }
+    if settings.request_threads > 0 { settings.request_threads } else { cores() }
 }
 
 /// `timezone.now` of a real process.

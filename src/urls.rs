@@ -12,22 +12,40 @@ use crate::django::middleware::{
     CommonMiddleware, Cookies, LocaleMiddleware, LocalePlace, SecurityMiddleware,
     SessionMiddleware, Stack, XFrameOptionsMiddleware,
 };
-use crate::docs;
+use crate::docs::{self, StaticFile};
 use crate::forward_auth::ForwardAuth;
 use crate::openapi::{self, Schema};
 use crate::rest_framework::authtoken::views::ObtainAuthToken;
 use crate::rest_framework::views::{ViewEndpoint, server_error};
 use crate::secret::Secret;
+use crate::settings::Settings;
 use crate::state::State;
 
 /// What keeps the URL configuration from being made: a fault of this program.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
+/// What does not change while the service runs, for the threads to share.
+pub struct Fixed {
+    handlers: Arc<BoxEndpoint<'static>>,
+    /// Each with its path.
+    files: Vec<(String, StaticFile)>,
+}
+
+impl Fixed {
+    /// The handlers of the views, and the pages about them.
+    pub fn new(settings: &Settings) -> Result<Self, Fault> {
+        let handlers = openapi::service(openapi::schema(settings)?).into_endpoint();
+        Ok(Self { handlers: Arc::new(handlers), files: docs::pages(settings) })
+    }
+}
+
 /// The site: `MIDDLEWARE` around `urlpatterns`.
-pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response> + use<>, Fault> {
+pub fn application(
+    fixed: &Fixed,
+    state: &Arc<State>,
+) -> Result<impl Endpoint<Output = Response> + use<>, Fault> {
     let settings = Arc::clone(&state.settings);
-    let handlers = Arc::new(openapi::service(openapi::schema(&settings)?).into_endpoint());
-    let view = || (Arc::clone(&handlers), Arc::clone(state));
+    let view = || (Arc::clone(&fixed.handlers), Arc::clone(state));
     let urlpatterns = {
         let mut urlpatterns = Vec::new();
         for path in settings.login_path.clone() {
@@ -43,8 +61,8 @@ pub fn application(state: &Arc<State>) -> Result<impl Endpoint<Output = Response
             let (handlers, state) = view();
             urlpatterns.push((path, ViewEndpoint::new::<Schema>(handlers, state)?.boxed()));
         }
-        let pages = docs::pages(&settings).into_iter();
-        urlpatterns.extend(pages.map(|(path, file)| (path, file.boxed())));
+        let files = fixed.files.iter().cloned();
+        urlpatterns.extend(files.map(|(path, file)| (path, file.boxed())));
         urlpatterns
     };
     let paths = urlpatterns.iter().map(|(path, _)| path.clone()).collect();

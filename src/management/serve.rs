@@ -63,12 +63,13 @@ pub async fn run(
     tokio::spawn(at_each(hangup, reload));
     ready(&listener.local_addr()?);
     notify(&NotifyState::Ready);
+    let fixed = urls::Fixed::new(&state.settings).map_err(CommandError::new)?;
     let shared = Arc::clone(&state);
     #[cfg(feature = "opentelemetry")]
     let of_each_thread = traces.clone();
     let application = move || {
         let state = Arc::new(shared.of_a_thread());
-        let application = urls::application(&state).map_err(io::Error::other)?;
+        let application = urls::application(&fixed, &state).map_err(io::Error::other)?;
         let observed = Observed::new(application, &state);
         #[cfg(feature = "opentelemetry")]
         let observed = observed.traced(of_each_thread.clone());

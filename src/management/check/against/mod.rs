@@ -45,7 +45,8 @@ pub(super) async fn check_answers(
     }
     let state = State::new(settings.clone(), database.clone()).map_err(CommandError::new)?;
     let state = Arc::new(state);
-    let service = urls::application(&state).map_err(CommandError::new)?;
+    let fixed = urls::Fixed::new(&state.settings).map_err(CommandError::new)?;
+    let service = urls::application(&fixed, &state).map_err(CommandError::new)?;
     let host = Host::of(&site.authority, site.is_https(), settings);
     let asked = questions(settings, &host);
     let mut found = Differences::new(site, settings);
