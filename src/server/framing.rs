@@ -3,6 +3,7 @@
 //! Why look at raw bytes when hyper has parsed them? It keeps of a repeated `Content-Length` the first, drops it beside
 //! `Transfer-Encoding`, and takes a bare LF for a line's end: afterwards nothing of it can be seen.
 
+use memchr::{memchr, memchr_iter};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The bytes that a connection received and hyper has not answered yet.
@@ -31,10 +32,7 @@ impl Heads {
     /// Takes the head that hyper has just parsed, whose body is `body` bytes long; `None` is a chunked one.
     /// Whether the head is acceptable is the answer.
     pub(super) fn take(&mut self, body: Option<u64>) -> bool {
-        let begin = self.unread.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let after = self.unread.get(begin..).unwrap_or_default();
-        let end = after.windows(4).position(|four| four == b"\r\n\r\n");
-        let Some(end) = end.map(|at| begin + at + 4).filter(|_| !self.untracked) else {
+        let Some(end) = end_of_head(&self.unread).filter(|_| !self.untracked) else {
             return false;
         };
         let acceptable = self.unread.get(..end).is_some_and(is_acceptable);
@@ -59,16 +57,34 @@ impl Heads {
     }
 }
 
+/// Where the first empty line ends, after those before the request line.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let begin = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let after = bytes.get(begin..)?;
+    let mut ends = memchr_iter(b'\n', after).map(|at| at + 1);
+    let end = ends.find(|end| after.get(..*end).is_some_and(|head| head.ends_with(b"\r\n\r\n")));
+    end.map(|end| begin + end)
+}
+
 /// A request head that two servers cannot read in two ways, with a request line that gunicorn would pass on.
 fn is_acceptable(head: &[u8]) -> bool {
-    let mut lines = head.trim_ascii().split(|byte| *byte == b'\n');
+    let mut lines = lines(head.trim_ascii());
     let request_line = lines.next().unwrap_or_default();
     !has_bare_newline(head) && is_request_line(request_line.trim_ascii_end()) && is_framed(lines)
 }
 
+/// What stands between the newlines.
+fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut begin = 0;
+    memchr_iter(b'\n', head).chain([head.len()]).map(move |end| {
+        let line = head.get(begin..end).unwrap_or_default();
+        begin = end + 1;
+        line
+    })
+}
+
 fn has_bare_newline(head: &[u8]) -> bool {
-    head.first() == Some(&b'\n')
-        || head.windows(2).any(|two| two != b"\r\n" && two.ends_with(b"\n"))
+    memchr_iter(b'\n', head).any(|at| !head.get(..at).is_some_and(|line| line.ends_with(b"\r")))
 }
 
 /// `gunicorn.http.message.Request.parse_request_line`.
@@ -92,7 +108,7 @@ fn is_request_line(line: &[u8]) -> bool {
 fn is_framed<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
     let (mut host, mut kind, mut length, mut coding) = (0, 0, 0, 0);
     for line in lines {
-        let (name, value) = line.split_at(line.iter().take_while(|byte| **byte != b':').count());
+        let (name, value) = line.split_at(memchr(b':', line).unwrap_or(line.len()));
         for (counted, number) in [
             (&b"host"[..], &mut host),
             (b"content-type", &mut kind),

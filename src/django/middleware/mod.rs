@@ -152,9 +152,7 @@ fn patch_vary_headers(headers: &mut HeaderMap, more: &'static str) {
 
 /// `response.headers.setdefault`.
 fn set_default(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue) {
-    if !headers.contains_key(name) {
-        headers.insert(name, value.clone());
-    }
+    headers.entry(name).or_insert_with(|| value.clone());
 }
 
 #[cfg(test)]
