@@ -39,7 +39,9 @@ from pooler import start_pgbouncer
 TOKENS = 10_000
 SIZES = (1_000, 100_000, 1_000_000, 10_000_000)
 CLIENTS = (1, 4, 16, 64, 256, 1_024)
-OPERATIONS = {"OPERATIONS_BIND": "127.0.0.1:0"}
+# One thread: a row says what it costs, not how many there are.
+ALONE = {"REQUEST_THREADS": 1}
+OPERATIONS = ALONE | {"OPERATIONS_BIND": "127.0.0.1:0"}
 NGINX = """daemon off;
 pid nginx.pid;
 error_log nginx_error.log;
@@ -167,14 +169,14 @@ def by_layout(work: Bench, pair: Pair, url: str, seconds: float, rounds: int) ->
     """64 clients of one service by itself, on two threads, behind nginx, of two behind it, through PgBouncer,
     and on SQLite in both of its journal modes, with DRF beside it."""
     server, asked = work.cluster.process.child.pid, Asked(TOKENS)
-    one, two = (start_binary(pair, url, {}, work.log("ours")) for _ in range(2))
+    one, two = (start_binary(pair, url, ALONE, work.log("ours")) for _ in range(2))
     bouncer, through = start_pgbouncer(work, url, {"pool_mode": "session"})
-    pooled = start_binary(pair, through, {}, work.log("ours"))
+    pooled = start_binary(pair, through, ALONE, work.log("ours"))
     threads = start_binary(pair, url, {"REQUEST_THREADS": 2}, work.log("ours"))
     file, logged = (filled_sqlite(work, pair, TOKENS) for _ in range(2))
     with sqlite3.connect(logged.removeprefix("sqlite:///")) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-    sqlite, ahead = (start_binary(pair, one, {}, work.log("ours")) for one in (file, logged))
+    sqlite, ahead = (start_binary(pair, one, ALONE, work.log("ours")) for one in (file, logged))
     drf = start_django(pair, file, {}, work.log("drf"))
     before_one, before_two = start_nginx(work, [one]), start_nginx(work, [one, two])
     layouts = {
