@@ -331,6 +331,27 @@ def test_a_service_that_is_gone_lets_nobody_in(rig: Rig, proxy: str) -> None:
             rig.port = stays
 
 
+def test_a_question_of_caddys_keeps_no_connection(rig: Rig) -> None:
+    """Another one, opened beside the question, might go to Django."""
+    stays = rig.port
+    with socket.create_server(("127.0.0.1", 0)) as rig.port:
+        try:
+            with rig.front("caddy") as front:
+                for path in ("/whoami/", "/whoami/staff/"):
+                    with wire.Connection(front.address) as client:
+                        client.send(asks(path))
+                        rig.port.settimeout(10)
+                        question, _ = rig.port.accept()
+                        with question:
+                            question.settimeout(10)
+                            head = question.recv(65536)
+                            assert b"/forward-auth/" in head and b"\r\nConnection: close\r\n" in head
+                            question.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+                        assert client.receive().status == 401
+        finally:
+            rig.port = stays
+
+
 def test_what_traefik_sends_is_understood(rig: Rig) -> None:
     """Its ForwardAuth asks with GET, whatever the method was, and says in headers what it is about."""
     forwarded = ["X-Forwarded-Method: POST", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.example.com"]

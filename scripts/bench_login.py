@@ -38,6 +38,8 @@ from databases import User
 
 # Seconds that a client waits for an answer under a flood.
 PATIENCE = 8.0
+# Log-ins are hashed by threads of their own.
+ALONE = {"REQUEST_THREADS": 1}
 COUNTS = (1, 8, 16, 64)
 PASSWORD = "correct horse battery staple"
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -247,7 +249,7 @@ def throughput(
     users[0] = User("u0", PASSWORD, encoded, KEY)
     database.reset(users)
     services = {"django": start_django(pair, database.url, {}, work.log("django"))}
-    services["ours"] = start_binary(pair, database.url, {}, work.log("ours"))
+    services["ours"] = start_binary(pair, database.url, ALONE, work.log("ours"))
     figures: dict[str, Any] = {}
     for clients in counts:
         for name, service in services.items():
@@ -272,7 +274,7 @@ def equal_work(work: Bench, pair: Pair, plan: Iterable[tuple[int, int, int]]) ->
         encoded = encode(pair, database.url, iterations)
         database.reset(accounts(encoded, iterations))
         # One thread has the four lanes.
-        settings = {"PBKDF2_ITERATIONS": iterations, "HASHING_THREADS": 1}
+        settings = ALONE | {"PBKDF2_ITERATIONS": iterations, "HASHING_THREADS": 1}
         with start_binary(pair, database.url, settings, work.log("ours")) as ours:
             medians = asyncio.run(enumeration(ours, samples, together, encoded, iterations))
         name = f"{iterations:,} iterations, {'alone' if together == 1 else f'{together} at once'}"

@@ -361,3 +361,38 @@ fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOption
     });
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{has_grown, resident_bytes};
+
+    /// Each with a connection in use, which goes back to the pool.
+    #[tokio::test]
+    async fn ten_thousand_panics_take_no_connection_away() {
+        let name = format!("drf-authtoken-pool-{}.sqlite3", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let flags = [
+            ("DATABASE_URL", format!("sqlite:///{}", file.display())),
+            ("DATABASE_CONNECTIONS", "2".to_owned()),
+        ];
+        let settings = Settings::load(None, &flags, |_| Vec::new()).unwrap();
+        let database = Database::connect(&settings, Missing::Create).await.unwrap();
+        let mut before = 0;
+        for round in 0..10_000 {
+            let pool = database.connection().get_sqlite_connection_pool().clone();
+            let panics = tokio::spawn(async move {
+                let _held = pool.acquire().await.unwrap();
+                std::panic::resume_unwind(Box::new("wanted by the test"));
+            });
+            assert!(panics.await.is_err());
+            if round == 100 {
+                before = resident_bytes();
+            }
+        }
+        assert!(!has_grown(before));
+        assert!(database.query_one("SELECT 1", []).await.unwrap().is_some());
+        database.closing(async {}).await;
+        std::fs::remove_file(&file).unwrap();
+    }
+}

@@ -38,14 +38,17 @@ pub struct StaticFile {
 #[derive(Clone)]
 enum Part {
     Ours(Bytes),
-    /// Megabytes, which only those have in memory who look at them.
-    Embedded(&'static LazyLock<Bytes>),
+    Embedded(fn() -> Bytes),
 }
 
-static SWAGGER_UI_STYLE: LazyLock<Bytes> = LazyLock::new(|| {
-    between(&service().swagger_ui_html(), "<style charset=\"UTF-8\">", "</style>")
+/// The stylesheet and the program of Swagger UI, and the program of ReDoc.
+///
+/// Why statics that are filled late? The programs are always the same, and take 6 MB of a process that needs 12 without
+/// them. From the first look on, which costs its thread some milliseconds, they are kept.
+static SWAGGER_UI: LazyLock<(Bytes, Bytes)> = LazyLock::new(|| {
+    let html = service().swagger_ui_html();
+    (between(&html, "<style charset=\"UTF-8\">", "</style>"), program(&html))
 });
-static SWAGGER_UI: LazyLock<Bytes> = LazyLock::new(|| program(&service().swagger_ui_html()));
 static REDOC: LazyLock<Bytes> = LazyLock::new(|| program(&service().redoc_html()));
 
 /// One of the pages, and what it loads.
@@ -65,15 +68,15 @@ pub fn pages(settings: &Settings) -> Vec<(String, StaticFile)> {
     let swagger_ui = settings.swagger_ui_path.as_deref().map(|path| Page {
         path,
         policy: POLICY,
-        stylesheet: Part::Embedded(&SWAGGER_UI_STYLE),
-        program: Part::Embedded(&SWAGGER_UI),
+        stylesheet: Part::Embedded(|| SWAGGER_UI.0.clone()),
+        program: Part::Embedded(|| SWAGGER_UI.1.clone()),
         start: include_str!("docs/swagger-ui.js"),
     });
     let redoc = settings.redoc_path.as_deref().map(|path| Page {
         path,
         policy: REDOC_POLICY,
         stylesheet: Part::Ours(Bytes::from_static(b"body { margin: 0 }\n")),
-        program: Part::Embedded(&REDOC),
+        program: Part::Embedded(|| REDOC.clone()),
         start: include_str!("docs/redoc.js"),
     });
     [swagger_ui, redoc].into_iter().flatten().flat_map(|page| files(page, schema)).collect()
@@ -140,7 +143,7 @@ impl Part {
     fn bytes(&self) -> Bytes {
         match self {
             Self::Ours(bytes) => bytes.clone(),
-            Self::Embedded(bytes) => Bytes::clone(bytes),
+            Self::Embedded(bytes) => bytes(),
         }
     }
 }

@@ -107,6 +107,9 @@ impl State {
     }
 }
 
+/// Each holds a connection to the database.
+const MOST_REQUEST_THREADS: usize = 8;
+
 fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
@@ -116,10 +119,14 @@ fn hashing_threads(settings: &Settings) -> usize {
     if settings.hashing_threads > 0 { settings.hashing_threads } else { cores() }
 }
 
-/// `REQUEST_THREADS`: while the database works for one thread, another one answers. A thread without work costs nothing.
+/// `REQUEST_THREADS`: while the database works for one thread, another one answers.
 #[must_use]
 pub fn request_threads(settings: &Settings) -> usize {
-    if settings.request_threads > 0 { settings.request_threads } else { cores() }
+    if settings.request_threads > 0 {
+        settings.request_threads
+    } else {
+        cores().min(MOST_REQUEST_THREADS)
+    }
 }
 
 /// `timezone.now` of a real process.

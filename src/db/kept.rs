@@ -59,8 +59,9 @@ pub struct Kept {
     connection: Option<(Instant, KeptConnection)>,
 }
 
-/// SQLite's file is let go before this returns, not at some time later: the pool closes after all that were kept, and what
-/// the write-ahead log holds is in the file then. PostgreSQL needs no farewell.
+/// An idle connection lets go of SQLite's file before this returns, not at some time later: the pool, which closes after
+/// the threads for requests have ended, is the last one then, and puts what the write-ahead log holds into the file.
+/// PostgreSQL needs no farewell.
 impl Drop for Kept {
     fn drop(&mut self) {
         if let Some((_, KeptConnection::Sqlite(connection))) = self.connection.take() {
@@ -187,14 +188,36 @@ mod tests {
     use crate::db::Missing;
     use crate::settings::Settings;
 
-    #[tokio::test]
-    async fn a_connection_that_was_idle_for_long_is_not_used_again() {
-        let name = format!("drf-authtoken-kept-{}.sqlite3", std::process::id());
+    /// A file that there may not have been; it is not made again.
+    async fn database(name: &str) -> (PathBuf, Database) {
+        let name = format!("drf-authtoken-{name}-{}.sqlite3", std::process::id());
         let file: PathBuf = std::env::temp_dir().join(name);
         let flags = [("DATABASE_URL", format!("sqlite:///{}", file.display()))];
         let settings = Settings::load(None, &flags, |_| Vec::new()).unwrap();
         Database::connect(&settings, Missing::Create).await.unwrap();
-        let database = Database::connect(&settings, Missing::Refuse).await.unwrap();
+        (file, Database::connect(&settings, Missing::Refuse).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_lets_go_of_the_file_at_once() {
+        let (file, database) = database("end").await;
+        let log = PathBuf::from(format!("{}-wal", file.display()));
+        database.execute("PRAGMA journal_mode = WAL", []).await.unwrap();
+        database.closing(async {}).await;
+        let query = database.by_texts("SELECT count(*) FROM sqlite_master WHERE ''");
+        for _ in 0..50 {
+            let mut kept = Kept::new(database.clone());
+            kept.query_texts(&query, &[""]).await.unwrap();
+            assert!(log.exists());
+            drop(kept);
+            assert!(!log.exists());
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_idle_for_long_is_not_used_again() {
+        let (file, database) = database("kept").await;
         let query = database.by_texts("SELECT 1 WHERE '' ");
         let mut kept = Kept::new(database);
         kept.query_texts(&query, &[""]).await.unwrap();

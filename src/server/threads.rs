@@ -22,6 +22,9 @@ use super::{Drained, Server, UNIX_CLIENT};
 /// looked up there too.
 const MAX_LONG_READS: usize = 32;
 
+/// How long the end of a runtime is waited for: SQLite's file may be closed in it.
+const ENDING: Duration = Duration::from_millis(100);
+
 /// A connection's place among `max_connections`, and among those of its thread.
 pub(super) type Place = (Option<OwnedSemaphorePermit>, Arc<()>);
 
@@ -55,7 +58,7 @@ impl Threads {
             let (inbox, clients) = mpsc::unbounded_channel();
             let (tell, told) = oneshot::channel();
             let (end, drained) = oneshot::channel();
-            let (is_ending, ended) = oneshot::channel();
+            let (ending, ended) = oneshot::channel();
             let run = async move {
                 let server = match server() {
                     Ok(server) => Arc::new(server),
@@ -75,7 +78,7 @@ impl Threads {
                     }
                     Err(error) => tracing::error!(%error, "a thread for requests has no runtime"),
                 }
-                drop::<oneshot::Sender<()>>(is_ending);
+                drop::<oneshot::Sender<()>>(ending);
             })?;
             told.await.unwrap_or_else(|_| Err(io::Error::other("a thread did not start")))?;
             threads.push(Thread { inbox, seats: Arc::new(()), drained, ended });
@@ -106,10 +109,13 @@ impl Threads {
             cut_off += drained.await.map_or(0, |drained| drained.cut_off);
         }
         drop(done);
-        for (_, ended) in waits {
-            // Nothing is sent: it closes.
-            let _ = ended.await;
-        }
+        let all_ended = async {
+            for (_, ended) in waits {
+                // Nothing is sent: it closes.
+                let _ = ended.await;
+            }
+        };
+        let _ = tokio::time::timeout(ENDING, all_ended).await;
         Drained { cut_off }
     }
 }

@@ -176,7 +176,8 @@ impl Shared {
 /// Takes all that wait, up to the bound, and answers them with one SELECT.
 ///
 /// Each request has a timer. For one that ends before all others tokio wakes its own thread by a system call, which
-/// every third request would make; while there are requests, a timer that ends `sooner` than theirs is there first.
+/// every third request would make; while there are requests, a timer that ends `sooner` than theirs is there first. (A
+/// replica's own timer, one for each look-up, may end before it.)
 async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>, sooner: Duration) {
     let mut batch: Vec<Waiting> = Vec::with_capacity(MAX_BATCH);
     let mut timer = pin!(tokio::time::sleep(sooner));
@@ -275,7 +276,7 @@ mod tests {
         answer.map(|user| user.map(|user| user.username)).map_err(|error| error.to_string())
     }
 
-    /// All that can go on has gone on: the test's runtime has one thread and no timer of ours.
+    /// All that can go on without a timer has gone on: the test's runtime has one thread.
     async fn settle() {
         for _ in 0..50 {
             tokio::task::yield_now().await;
@@ -403,10 +404,16 @@ mod tests {
 
     #[tokio::test]
     async fn the_wait_is_bounded_whatever_is_before_it() {
-        let (shared, _open, _) = shared(Duration::from_millis(20));
+        let (shared, open, _) = shared(Duration::from_millis(20));
         let _first = ask(&shared, "first");
         settle().await;
         let waits = ask(&shared, "second").await.unwrap();
         assert_eq!(name(waits), Err("the database did not answer in time".to_owned()));
+        // The timer that ends sooner has ended too, and is set again.
+        for key in ["third", "fourth"] {
+            open.add_permits(2);
+            assert_eq!(name(ask(&shared, key).await.unwrap()), Ok(Some(key.to_owned())));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
