@@ -34,6 +34,7 @@ from bench_load import (
 CLIENTS = (1, 16, 64, 256)
 PGBENCH_CLIENTS = (1, 2, 4, 16, 64)
 TOKENS = 10_000
+# One for each of the cores.
 THREADS = {"REQUEST_THREADS": 2}
 NAMES = {
     "hello": "poem, a constant",

@@ -16,6 +16,7 @@ from typing import Any
 
 from bench_check import Figures, alternating
 from bench_load import (
+    ALONE,
     KEY,
     Asked,
     Bench,
@@ -39,8 +40,6 @@ from pooler import start_pgbouncer
 TOKENS = 10_000
 SIZES = (1_000, 100_000, 1_000_000, 10_000_000)
 CLIENTS = (1, 4, 16, 64, 256, 1_024)
-# One thread: a row says what it costs, not how many there are.
-ALONE = {"REQUEST_THREADS": 1}
 OPERATIONS = ALONE | {"OPERATIONS_BIND": "127.0.0.1:0"}
 NGINX = """daemon off;
 pid nginx.pid;

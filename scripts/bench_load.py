@@ -25,7 +25,10 @@ from bench import Bench  # noqa: E402
 from processes import Process, allow_descriptors, free_port  # noqa: E402
 from services import Pair, Service, listening, pairs, start_binary, start_django  # noqa: E402
 
-__all__ = ["Bench", "Pair", "Process", "Service", "free_port", "pairs", "start_binary", "start_django"]
+__all__ = ["ALONE", "Bench", "Pair", "Process", "Service", "free_port", "pairs", "start_binary", "start_django"]
+
+# A service with one thread for requests: what it costs does not depend on the cores.
+ALONE = {"REQUEST_THREADS": 1}
 
 allow_descriptors()
 TICK = os.sysconf("SC_CLK_TCK")

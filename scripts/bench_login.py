@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_load import (
+    ALONE,
     PROJECT,
     Bench,
     Pair,
@@ -38,8 +39,6 @@ from databases import User
 
 # Seconds that a client waits for an answer under a flood.
 PATIENCE = 8.0
-# Log-ins are hashed by threads of their own.
-ALONE = {"REQUEST_THREADS": 1}
 COUNTS = (1, 8, 16, 64)
 PASSWORD = "correct horse battery staple"
 KEY = "0123456789abcdef0123456789abcdef01234567"
