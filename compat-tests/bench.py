@@ -10,7 +10,8 @@ from typing import Any
 
 from databases import USER_TABLES, Database, PostgresDatabase, SqliteDatabase
 from postgres import Cluster
-from services import QUICK_HASH, SITES, Orm, Pair, Service, start_django, start_exported
+from services import Orm, Pair, Service, start_django, start_exported
+from sites import QUICK_HASH, SITES
 
 # Under seed 4 `@api_view` orders its methods the other way round than under seed 0.
 SEEDS = ("0", "4")

@@ -22,7 +22,8 @@ import services
 import wire
 from bench import Bench
 from cases import Case, load
-from services import HERE, SITE, SITES, Pair, site_env, start_django
+from services import HERE, SITE, Pair, site_env, start_django
+from sites import SITES
 
 FILE = HERE / "branches.toml"
 

@@ -14,6 +14,7 @@ import pytest
 
 import cases
 import services
+import sites
 from bench import Bench
 from differences import Allowances
 
@@ -64,8 +65,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     values: dict[str, list[Any]] = {
         "pair": chosen_pairs(metafunc.config),
         "kind": chosen_kinds(metafunc.config),
-        "user_site": list(services.USER_SITES),
-        "other_site": list(services.OTHER_SITES),
+        "user_site": list(sites.USER_SITES),
+        "other_site": list(sites.OTHER_SITES),
         "case": ALL_CASES,
     }
     if "newest_only" in metafunc.definition.keywords:

@@ -21,7 +21,8 @@ from typing import Any
 from bench import Bench
 from clients import ALICE, KEY
 from readme import README
-from services import QUICK_HASH, Pair, Service, pairs, start_binary, start_django
+from services import Pair, Service, pairs, start_binary, start_django
+from sites import QUICK_HASH
 from test_log import forms
 
 # Each in the module of its name, and the database that it cannot do without.

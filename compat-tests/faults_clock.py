@@ -11,8 +11,9 @@ from clients import ALICE, SECRET, ask, login_bytes
 from databases import User
 from faults import PASSWORD, Finding, Stage
 from faults_crash import secret
-from services import DEBIAN, QUICK_HASH, Service
+from services import DEBIAN, Service
 from sessions import SECRET_KEY, Session
+from sites import QUICK_HASH
 
 JUMPS = {"a day on": 1, "a day back": -1, "ten years on": 3653, "ten years back": -3653}
 FIRST = [User(f"first{number}", PASSWORD, pbkdf2("sha256", 1000, SALT, PASSWORD)) for number in range(10)]

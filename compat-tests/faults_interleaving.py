@@ -18,7 +18,8 @@ from clients import ask, login_bytes
 from databases import Database, User
 from faults import PASSWORD, Finding, Stage
 from faults_crash import secret
-from services import QUICK_HASH, Orm, Service
+from services import Orm, Service
+from sites import QUICK_HASH
 
 # Long enough that a change may come before, in and after each statement of the log-in.
 ITERATIONS = 60_000

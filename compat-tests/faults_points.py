@@ -22,7 +22,8 @@ from databases import Database, User
 from faults import PASSWORD, Finding, Stage
 from faults_interleaving import LOGIN, OLD_KEY, ORDERS, OTHER, faults
 from hole import Hold, Hole
-from services import QUICK_HASH, Orm, Service
+from services import Orm, Service
+from sites import QUICK_HASH
 
 CURRENT, OUTDATED = (pbkdf2("sha256", number, SALT, PASSWORD) for number in (1000, 900))
 # As this service and as Django write them.

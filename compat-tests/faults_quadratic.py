@@ -9,7 +9,8 @@ from pathlib import Path
 import wire
 from clients import ALICE, KEY
 from faults import QUIET, Finding, Stage
-from services import QUICK_HASH, Service, middleware
+from services import Service
+from sites import QUICK_HASH, middleware
 
 TICK = os.sysconf("SC_CLK_TCK")
 BOUND_MS = 5.0

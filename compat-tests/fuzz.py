@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import services
 import wire
 from bench import Bench
 from cases import SALT, pbkdf2
@@ -25,7 +24,8 @@ from databases import Database, Snapshot, User
 from differences import Allowances
 from fuzz_requests import Request, requests
 from fuzz_shrink import shrunk
-from services import Pair, Service, start_binary, start_django
+from services import Pair, Service, pairs, start_binary, start_django
+from sites import SITES
 from wire import Response, WireError
 
 ITERATIONS = 5
@@ -294,7 +294,7 @@ class Fuzzer:
 
 def fuzzer(bench: Bench, pair: Pair, kind: str, site: str = "plain", **changed: Any) -> Fuzzer:
     """Both services of one site on new databases; `changed` are settings of ours alone (a mutant)."""
-    settings = services.SITES[site] | SETTINGS
+    settings = SITES[site] | SETTINGS
     theirs, mine = bench.database(pair, kind), bench.database(pair, kind)
     django = start_django(pair, theirs.url, settings | {"CONN_MAX_AGE": 600}, bench.log("django"), seed="0")
     ours = start_binary(pair, mine.url, settings | changed, bench.log("ours"))
@@ -316,10 +316,10 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="leave out the first ones of this seed")
     parser.add_argument("--pair", help="the Django, e.g. 5.2; the newest if left out")
     parser.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
-    parser.add_argument("--site", default="plain", help="the settings of both, by a name of services.SITES")
+    parser.add_argument("--site", default="plain", help="the settings of both, by a name of sites.py")
     parser.add_argument("--stop-after", type=int, default=20, help="end after so many differences")
     told = parser.parse_args()
-    pair = next(pair for pair in services.pairs() if told.pair in (None, pair.django))
+    pair = next(pair for pair in pairs() if told.pair in (None, pair.django))
     with tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True) as folder:
         bench = Bench(Path(folder))
         with ExitStack() as ending:

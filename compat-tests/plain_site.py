@@ -9,7 +9,8 @@ from cases import Case, load
 from compare import compare, differences
 from databases import Database
 from differences import Allowances
-from services import SITES, Orm, Pair, start_django, start_exported
+from services import Orm, Pair, start_django, start_exported
+from sites import SITES
 
 
 def plain_rig(

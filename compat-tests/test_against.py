@@ -18,7 +18,8 @@ from bench import Bench
 from certificates import Authority
 from faults_clock import library
 from processes import Process, free_port
-from services import SITE, SITES, SIX_SITES, Pair, Service, export, run_binary, site_env, start_django
+from services import SITE, Pair, Service, export, run_binary, site_env, start_django
+from sites import SITES, SIX_SITES
 
 pytestmark = pytest.mark.usefixtures("binary")
 SQLITE = pytest.mark.parametrize("kind", ["sqlite"])

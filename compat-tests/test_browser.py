@@ -13,7 +13,8 @@ import wire
 from bench import Bench
 from browser import Browser
 from clients import ALICE, KEY
-from services import PROJECT, QUICK_HASH, Pair, Service, start_binary
+from services import PROJECT, Pair, Service, start_binary
+from sites import QUICK_HASH
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

@@ -20,7 +20,8 @@ import pytest
 from bench import Bench
 from clients import ALICE, KEY
 from processes import Process
-from services import HERE, PROJECT, QUICK_HASH, Pair, Service, start_binary
+from services import HERE, PROJECT, Pair, Service, start_binary
+from sites import QUICK_HASH
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

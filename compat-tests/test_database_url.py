@@ -18,7 +18,8 @@ from bench import Bench
 from certificates import Authority
 from clients import ALICE, SECRET, ask, login_bytes
 from postgres import Cluster
-from services import SITES, Pair, Service, run_binary, start_binary, start_django, start_exported
+from services import Pair, Service, run_binary, start_binary, start_django, start_exported
+from sites import SITES
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bench import Bench
-from services import HERE, QUICK_HASH, SITE, VENVS, Pair, Service, site_env, start_binary, start_django
+from services import HERE, SITE, VENVS, Pair, Service, site_env, start_binary, start_django
+from sites import QUICK_HASH
 
 pytestmark = pytest.mark.newest_only
 

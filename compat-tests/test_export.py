@@ -13,7 +13,8 @@ import pytest
 
 import readme
 from bench import Bench
-from services import EXPORT, SITES, Exporter, Pair, export, middleware, pairs, run_binary, start_exported
+from services import EXPORT, Exporter, Pair, export, pairs, run_binary, start_exported
+from sites import SITES, middleware
 from wire import simple
 
 pytestmark = pytest.mark.usefixtures("binary")

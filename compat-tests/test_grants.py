@@ -18,7 +18,8 @@ from differences import Allowances
 from plain_site import faults_of_a_plain_site, plain_rig
 from readme import README
 from schema import execute
-from services import SITES, Orm, Pair, run_binary, start_binary, start_exported
+from services import Orm, Pair, run_binary, start_binary, start_exported
+from sites import SITES
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

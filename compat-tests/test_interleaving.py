@@ -14,7 +14,8 @@ import wire
 from bench import Bench, Rig
 from cases import SALT, pbkdf2
 from databases import User
-from services import SITES, Pair
+from services import Pair
+from sites import SITES
 
 ITERATIONS = int(SITES["slow"]["PBKDF2_ITERATIONS"])
 REFUSED = b'{"non_field_errors":["Unable to log in with provided credentials."]}'

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from bench import Bench
-from services import QUICK_HASH, Pair, start_django, start_exported
+from services import Pair, start_django, start_exported
+from sites import QUICK_HASH
 from wire import Response, exchange, simple
 
 CODES = [

@@ -15,7 +15,8 @@ from bench import Bench
 from cases import SALT, pbkdf2
 from clients import ALICE, KEY, Timed, ask, ask_all, basic_bytes, begin_hashing, login_bytes, until
 from databases import User
-from services import BASIC_AND_TOKEN, Pair, Service, start_binary
+from services import Pair, Service, start_binary
+from sites import BASIC_AND_TOKEN
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

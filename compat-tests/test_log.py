@@ -18,7 +18,8 @@ from bench import Bench
 from cases import pbkdf2
 from clients import ALICE, KEY, SECRET, ask, basic_bytes, login_bytes
 from databases import User
-from services import BASIC_AND_TOKEN, Pair, start_binary
+from services import Pair, start_binary
+from sites import BASIC_AND_TOKEN
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 

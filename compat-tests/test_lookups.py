@@ -20,7 +20,8 @@ from clients import ALICE, KEY, SECRET, login_bytes
 from databases import User
 from faults_clients import at_rest
 from processes import allow_descriptors
-from services import QUICK_HASH, Orm, Pair, Service, start_binary
+from services import Orm, Pair, Service, start_binary
+from sites import QUICK_HASH
 
 pytestmark = pytest.mark.newest_only
 

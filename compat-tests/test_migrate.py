@@ -12,7 +12,8 @@ from admin import AdminSession
 from bench import Bench
 from clients import ALICE, SECRET, login_bytes
 from schema import execute, rows, select, shape
-from services import QUICK_HASH, Pair, run_binary, start_binary, start_django
+from services import Pair, run_binary, start_binary, start_django
+from sites import QUICK_HASH
 
 pytestmark = pytest.mark.usefixtures("binary")
 

@@ -16,7 +16,8 @@ import wire
 from bench import Bench
 from clients import ALICE, SECRET, ask, login_bytes
 from databases import SqliteDatabase, User
-from services import Pair, Service, hashers, start_binary
+from services import Pair, Service, start_binary
+from sites import hashers
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 

@@ -24,8 +24,9 @@ from load import Load, during
 from plain_site import cases_of_a_plain_site, faults_of, plain_rig
 from postgres import Standby
 from schema import execute
-from services import QUICK_HASH, Pair, Service, run_binary, start_binary
+from services import Pair, Service, run_binary, start_binary
 from sessions import Session
+from sites import QUICK_HASH
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

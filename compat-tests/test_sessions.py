@@ -10,8 +10,9 @@ import pytest
 
 import wire
 from bench import Bench, Rig
-from services import SITES, Orm, Pair, Service, export, run_binary, start_exported
+from services import Orm, Pair, Service, export, run_binary, start_exported
 from sessions import SECRET_KEY
+from sites import SITES
 from test_shared import alice, bob, check_sharing, outdated, secret, side
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]

@@ -19,7 +19,8 @@ from cases import SALT, pbkdf2
 from databases import User
 from differences import Allowances
 from schema import execute
-from services import SITES, SIX_SITES, Orm, Pair, Service, run_binary, start_django, start_exported
+from services import Orm, Pair, Service, run_binary, start_django, start_exported
+from sites import SITES, SIX_SITES
 from test_differential import faults_on
 
 KEY = "0123456789abcdef0123456789abcdef01234567"

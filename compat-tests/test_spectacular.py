@@ -8,7 +8,8 @@ import pytest
 
 import wire
 from bench import Bench
-from services import SITES, Pair, export, run_binary, start_binary, toml
+from services import Pair, export, run_binary, start_binary, toml
+from sites import SITES
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

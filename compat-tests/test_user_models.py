@@ -8,7 +8,8 @@ import pytest
 
 from bench import Bench
 from databases import USER_TABLES
-from services import SITES, Pair, export, run_binary
+from services import Pair, export, run_binary
+from sites import SITES
 from test_shared import REFUSED, alice, bob, check_sharing, login, outdated, side
 from wire import simple
 
