@@ -20,7 +20,8 @@ QUICK = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "max_connections": "200",
+    # Services of many sites live at the same time, each with the connections of its threads.
+    "max_connections": "600",
     "shared_buffers": "64MB",
     "log_line_prefix": "<%d> ",
     "lc_messages": "C",
