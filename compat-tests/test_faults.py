@@ -28,13 +28,7 @@ SLACK = 1.5
 # A connection that was lost while nobody used it is found out by the first who uses it, when that has waited.
 RECOVERY = TIMEOUT + 1
 CONNECTIONS = 4
-# With one thread there is one look-up of tokens at a time.
-SETTINGS = {
-    "PBKDF2_ITERATIONS": 1000,
-    "REQUEST_THREADS": 1,
-    "DATABASE_TIMEOUT": TIMEOUT,
-    "DATABASE_CONNECTIONS": CONNECTIONS,
-}
+SETTINGS = {"PBKDF2_ITERATIONS": 1000, "DATABASE_TIMEOUT": TIMEOUT, "DATABASE_CONNECTIONS": CONNECTIONS}
 BOB = User("bob", "builder", pbkdf2("sha256", 1000, SALT, "builder"))
 LOGIN = login_bytes(ALICE)
 ANONYMOUS = b"GET /secret/ HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -53,14 +47,11 @@ def is_unavailable(found: Timed, waits: int = 1) -> None:
 
 
 class Lock:
-    """A lock on the tokens, so that statements wait; `watcher` counts who does.
+    """A lock on the users, so that statements wait; `watcher` counts who does."""
 
-    On the users only a few log-ins would come so far: the others wait until those have begun.
-    """
-
-    def __init__(self, url: str, table: str = "authtoken_token") -> None:
+    def __init__(self, url: str) -> None:
         self.holder = psycopg.connect(url)
-        self.holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        self.holder.execute("LOCK TABLE auth_user IN ACCESS EXCLUSIVE MODE")
         self.watcher = psycopg.connect(url, autocommit=True)
 
     def __enter__(self) -> Lock:
@@ -229,14 +220,13 @@ def test_statements_that_are_lost_under_way_are_503_and_the_pool_recovers(
 
 
 @POSTGRES
-@pytest.mark.parametrize("table", ["auth_user", "authtoken_token"])
 def test_statements_that_were_given_up_do_not_pile_up_behind_a_lock(
-    bench: Bench, pair: Pair, url: str, table: str
+    bench: Bench, pair: Pair, url: str
 ) -> None:
     """The server gives them up too, while the lock is still held; else each would keep its connection."""
     with start_binary(pair, url, SETTINGS, bench.log("ours")) as service:
         fill_the_pool(service, url)
-        with Lock(url, table) as lock:
+        with Lock(url) as lock:
             for _ in range(3):
                 for found in ask_all(service, [LOGIN, SECRET] * CONNECTIONS):
                     is_unavailable(found, waits=2)

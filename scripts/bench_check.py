@@ -34,6 +34,8 @@ from bench_load import (
 CLIENTS = (1, 16, 64, 256)
 PGBENCH_CLIENTS = (1, 2, 4, 16, 64)
 TOKENS = 10_000
+# One for each of the cores.
+THREADS = {"REQUEST_THREADS": 2}
 NAMES = {
     "hello": "poem, a constant",
     "ours": "this service",
@@ -204,7 +206,7 @@ def main() -> None:
             pair = pairs()[0]
             url = work.migrated_url(pair, "postgres")
             fill(url, 1, TOKENS)
-            ours = {clients: start_binary(pair, url, {}, work.log("ours")) for clients in counts}
+            ours = {clients: start_binary(pair, url, THREADS, work.log("ours")) for clients in counts}
             peers = {"hello": start_hello(work)}
             peers |= {"drf": start_drf(work, pair, url), "fastapi": start_fastapi(work, url)}
             figures = checks(work, url, peers, ours, options.seconds, options.rounds)

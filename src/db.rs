@@ -5,7 +5,6 @@
 //! parameter in PostgreSQL and in SQLite.
 
 mod apart;
-mod entrance;
 mod kept;
 pub mod replica;
 
@@ -22,8 +21,7 @@ use sea_orm::{
 };
 
 use self::apart::Apart;
-use self::entrance::Entrance;
-pub use self::kept::{ByTexts, KEEP_EVERY, Kept};
+pub use self::kept::{ByTexts, Kept};
 use crate::settings::{DatabaseUrl, Settings};
 
 /// How long a connection that goes back to the pool may take to show that it works.
@@ -88,8 +86,6 @@ pub struct Database {
     connection: DatabaseConnection,
     /// How many there can be in the pool.
     connections: u32,
-    /// One place for each four connections, so that those who have begun can go on.
-    entrance: Entrance,
     timeout: Duration,
     /// Behind a pooler by transactions.
     apart: Option<Apart>,
@@ -139,7 +135,6 @@ impl Database {
         Ok(Self {
             connection,
             connections: settings.database_connections,
-            entrance: Entrance::new((settings.database_connections as usize / 4).max(1)),
             timeout: settings.database_timeout,
             apart: apart.then(|| Apart::new(settings.database_timeout)),
         })
@@ -194,20 +189,6 @@ impl Database {
     ) -> Result<Option<QueryResult>, DatabaseError> {
         let statement = self.statement(sql, values);
         self.in_time(|| self.query_one_raw(statement.clone())).await
-    }
-
-    /// The same for the first statement of several: when the [`Entrance`] lets it.
-    pub async fn query_one_to_begin(
-        &self,
-        sql: &str,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<Option<QueryResult>, DatabaseError> {
-        let statement = self.statement(sql, values);
-        let answer = async {
-            let _place = self.entrance.enter().await;
-            self.in_time(|| self.query_one_raw(statement.clone())).await
-        };
-        tokio::time::timeout(self.timeout, answer).await.map_err(|_| DatabaseError::TimedOut)?
     }
 
     /// A query that ends with what a text is compared to, for [`Kept::query_texts`].

@@ -12,15 +12,9 @@ use tokio::time::Instant;
 use super::apart::Apart;
 use super::{Database, DatabaseError, is_broken};
 
-/// How long a connection may have been idle: one that something on the way has forgotten meanwhile would be waited for
-/// until `DATABASE_TIMEOUT`.
+/// How long a connection may have been idle. Beside a replica it is seldom used, and one that something on the way has
+/// forgotten meanwhile would be waited for until `DATABASE_TIMEOUT`; a new one costs milliseconds.
 const MAX_IDLE: Duration = Duration::from_secs(10);
-
-/// After how long an idle one is asked whether it works, so that it need not be given up.
-const ASK_AFTER: Duration = Duration::from_secs(4);
-
-/// How often [`Kept::keep`] is to be called at least.
-pub const KEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A query by one text, and by any number of them as a JSON list.
 ///
@@ -86,34 +80,6 @@ impl Kept {
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database, connection: None }
-    }
-
-    /// Has a connection that works before somebody needs it: where the database answers late, a new one takes longer than
-    /// a request may wait. To be called while nothing is asked; may be given up at any time. SQLite's is a file that is
-    /// opened at once.
-    pub async fn keep(&mut self) {
-        let timeout = self.database.timeout;
-        let pool = self.database.connection();
-        if pool.get_database_backend() == DbBackend::Sqlite {
-            return;
-        }
-        let keeping = async {
-            if let Some((used, KeptConnection::Postgres(connection))) = &mut self.connection {
-                if used.elapsed() < ASK_AFTER {
-                    return Ok(());
-                }
-                if connection.ping().await.is_ok() {
-                    *used = Instant::now();
-                    return Ok(());
-                }
-            }
-            self.connection = None;
-            self.connection = Some((Instant::now(), KeptConnection::open(pool).await?));
-            Ok::<_, sqlx::Error>(())
-        };
-        if !tokio::time::timeout(timeout, keeping).await.is_ok_and(|kept| kept.is_ok()) {
-            self.connection = None;
-        }
     }
 
     /// All rows of a query whose only value is a list of texts.

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::models::TokenModel;
 use crate::db::replica::Replica;
-use crate::db::{Database, DatabaseError, KEEP_EVERY, Kept};
+use crate::db::{Database, DatabaseError, Kept};
 use crate::django::auth::models::User;
 use crate::metrics::Metrics;
 
@@ -69,17 +69,12 @@ trait Source: Send + 'static {
         &mut self,
         keys: &[&str],
     ) -> impl Future<Output = Result<Found, DatabaseError>> + Send;
-
-    /// Makes itself ready for the next look-up; may be given up at any time.
-    fn keep(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// The token table, through a connection of its own, and another one to a replica.
 struct Tokens {
     model: TokenModel,
     connection: Kept,
-    /// Whether the connection is there before it is needed.
-    ahead: bool,
     replica: Option<Replica>,
     metrics: Arc<Metrics>,
 }
@@ -98,12 +93,6 @@ impl Source for Tokens {
                 .extend(rows.into_iter().map(|(key, user)| (key, user.map_err(LookupError::from))));
         }
         Ok(found)
-    }
-
-    async fn keep(&mut self) {
-        if self.ahead {
-            self.connection.keep().await;
-        }
     }
 }
 
@@ -129,17 +118,16 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// Starts the task that looks up, one SELECT after the other; `ahead`: it connects at once.
+    /// Starts the task that looks up, one SELECT after the other.
     #[must_use]
     pub fn start(
         model: TokenModel,
         database: Database,
-        ahead: bool,
         replica: Option<Replica>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let connection = Kept::new(database.clone());
-        let source = Tokens { model: model.clone(), connection, ahead, replica, metrics };
+        let source = Tokens { model: model.clone(), connection, replica, metrics };
         Self { model, shared: Shared::start(source, database.timeout()), database }
     }
 
@@ -167,7 +155,7 @@ struct Shared {
 impl Shared {
     fn start(source: impl Source, timeout: Duration) -> Self {
         let (waiting, arriving) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(look_up(source, arriving, KEEP_EVERY.min(timeout / 2)));
+        tokio::spawn(look_up(source, arriving, timeout / 2));
         Self { waiting, timeout }
     }
 
@@ -185,33 +173,25 @@ impl Shared {
     }
 }
 
-/// Takes all that wait, up to the bound, and answers them with one SELECT. While nobody waits, the source is kept ready:
-/// at the start, and every so often.
+/// Takes all that wait, up to the bound, and answers them with one SELECT.
 ///
 /// Each request has a timer. For one that ends before all others tokio wakes its own thread by a system call, which
-/// every third request would make; the timer that ends `often`, sooner than theirs, is there first. (A replica's own
-/// timer, one for each look-up, may end before it.)
-async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>, often: Duration) {
+/// every third request would make; while there are requests, a timer that ends `sooner` than theirs is there first. (A
+/// replica's own timer, one for each look-up, may end before it.)
+async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>, sooner: Duration) {
     let mut batch: Vec<Waiting> = Vec::with_capacity(MAX_BATCH);
-    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+    let mut timer = pin!(tokio::time::sleep(sooner));
     loop {
-        let keep = async {
-            timer.as_mut().await;
-            timer.as_mut().reset(Instant::now() + often);
-            source.keep().await;
-        };
         let number = tokio::select! {
             biased;
             number = arriving.recv_many(&mut batch, MAX_BATCH) => number,
-            kept = AssertUnwindSafe(keep).catch_unwind() => {
-                if kept.is_err() {
-                    tracing::error!("the connection for token look-ups could not be kept");
-                }
-                continue;
-            }
+            () = &mut timer, if !timer.is_elapsed() => continue,
         };
         if number == 0 {
             return;
+        }
+        if timer.is_elapsed() {
+            timer.as_mut().reset(Instant::now() + sooner);
         }
         // Who has left is not looked up.
         batch.retain(|waiting| !waiting.answer.is_closed());
@@ -274,8 +254,6 @@ mod tests {
             };
             Ok(keys.iter().filter(|key| **key != "unknown").map(user).collect())
         }
-
-        async fn keep(&mut self) {}
     }
 
     const LONG: Duration = Duration::from_mins(1);
