@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -232,7 +233,10 @@ class Exporter:
         self.child.stdin.write(json.dumps(order) + "\n")
         self.child.stdin.flush()
         answers, _, _ = select([self.child.stdout], [], [], 120)
-        assert answers, "the export gives no answer"
+        if not answers:
+            # With its forks; else its late answer would be taken for the next one's.
+            os.killpg(self.child.pid, signal.SIGKILL)
+            raise AssertionError("the export gives no answer")
         told = json.loads(self.child.stdout.readline())
         return subprocess.CompletedProcess([str(EXPORT)], told["status"], told["stdout"], told["stderr"])
 
