@@ -20,8 +20,7 @@ QUICK = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    # Services of many sites live at the same time, each with the connections of its threads.
-    "max_connections": "600",
+    "max_connections": "200",
     "shared_buffers": "64MB",
     "log_line_prefix": "<%d> ",
     "lc_messages": "C",

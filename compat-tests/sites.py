@@ -46,7 +46,7 @@ BASIC_AND_TOKEN = {
 }
 
 
-# The settings that cases may ask for by `site`; Django's names, given to both sides alike.
+# By the name that cases ask for with `site`.
 SITES: dict[str, dict[str, Any]] = {
     "plain": QUICK_HASH,
     "default-iterations": {},
