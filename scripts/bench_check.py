@@ -34,8 +34,6 @@ from bench_load import (
 CLIENTS = (1, 16, 64, 256)
 PGBENCH_CLIENTS = (1, 2, 4, 16, 64)
 TOKENS = 10_000
-# One for each of the cores.
-THREADS = {"REQUEST_THREADS": 2}
 NAMES = {
     "hello": "poem, a constant",
     "ours": "this service",
@@ -83,7 +81,9 @@ def checks(
         runs |= {f"{name} {clients}": run(peer, clients) for name, peer in peers.items()}
         runs[f"ours {clients}"] = run(service, clients)
     for clients in sorted({*PGBENCH_CLIENTS} if len(ours) > 2 else {*ours}):
-        runs[f"pgbench {clients}"] = functools.partial(pgbench, url, clients, seconds, TOKENS, work.folder)
+        runs[f"pgbench {clients}"] = functools.partial(
+            pgbench, url, work.cluster.process.child.pid, clients, seconds, Asked(TOKENS), work.folder
+        )
     for kind in ("unknown", "missing"):
         runs |= {f"ours {kind}": run(ours[64], 64, kind), f"drf {kind}": run(peers["drf"], 64, kind)}
     return alternating(runs, rounds)
@@ -206,7 +206,7 @@ def main() -> None:
             pair = pairs()[0]
             url = work.migrated_url(pair, "postgres")
             fill(url, 1, TOKENS)
-            ours = {clients: start_binary(pair, url, THREADS, work.log("ours")) for clients in counts}
+            ours = {clients: start_binary(pair, url, {}, work.log("ours")) for clients in counts}
             peers = {"hello": start_hello(work)}
             peers |= {"drf": start_drf(work, pair, url), "fastapi": start_fastapi(work, url)}
             figures = checks(work, url, peers, ours, options.seconds, options.rounds)

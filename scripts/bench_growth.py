@@ -29,6 +29,7 @@ from bench_load import (
     free_port,
     measured,
     pairs,
+    pgbench,
     publish,
     start_binary,
     start_django,
@@ -40,6 +41,8 @@ from pooler import start_pgbouncer
 TOKENS = 10_000
 SIZES = (1_000, 100_000, 1_000_000, 10_000_000)
 CLIENTS = (1, 4, 16, 64, 256, 1_024)
+# By so many it gets the most.
+PGBENCH = 16
 OPERATIONS = ALONE | {"OPERATIONS_BIND": "127.0.0.1:0"}
 NGINX = """daemon off;
 pid nginx.pid;
@@ -116,7 +119,7 @@ def shared(service: Service, server: int, clients: int, seconds: float, asked: A
 
 def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, rounds: int) -> Figures:
     """As many different tokens of each table, taken evenly from all of it, so that only the table grows: by
-    one client, each of whose checks is a SELECT of its own, and by 64."""
+    one client, each of whose checks is a SELECT of its own, and by 64; and the same look-ups by pgbench."""
     different = min(urls)
     server = work.cluster.process.child.pid
     services = {size: start_binary(pair, url, OPERATIONS, work.log("ours")) for size, url in urls.items()}
@@ -126,6 +129,12 @@ def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, round
         )
         for clients in (1, 64)
         for size, service in services.items()
+    }
+    runs |= {
+        f"{size:,} tokens, pgbench": functools.partial(
+            pgbench, url, server, PGBENCH, seconds, Asked(size, different=different), work.folder
+        )
+        for size, url in urls.items()
     }
     try:
         # Once before it counts: the pages that are asked for are in memory then.
@@ -208,6 +217,9 @@ def text(found: dict[str, Any]) -> str:
     ]
     for name, one in figures.items():
         each = f"{one['shared']:.1f}" if "shared" in one else ""
+        if "cpu" not in one:
+            lines.append(f"| {name} | {one['rate']:,.0f} | | 1.0 | {one['postgres_cpu']:.1f} | |")
+            continue
         lines.append(
             f"| {name} | {one['rate']:,.0f} | {one['p50']:.2f} / {one['p99']:.2f} | {each} "
             f"| {one['cpu']:.1f} / {one['postgres_cpu']:.1f} | {one['rss']:.0f} |"

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -126,6 +127,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return ticks / TICK
 
 
+def cpu_seconds_with_ended(pid: int) -> float:
+    """The processor time of a process and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / TICK
+
+
 def memory(pid: int, kind: str = "Rss") -> float:
     """Resident memory in MB of a process and all below it; `Pss` counts shared pages once."""
     total = 0
@@ -177,16 +184,28 @@ def measured(
     return found
 
 
-def pgbench(url: str, clients: int, seconds: float, tokens: int, folder: Path) -> dict[str, Any]:
-    """Single prepared look-ups, one after the other on each connection."""
-    script = folder / "lookup.sql"
+def pgbench(
+    url: str, postgres: int, clients: int, seconds: float, asked: Asked, folder: Path
+) -> dict[str, Any]:
+    """Single prepared look-ups of the same tokens, one after the other on each connection, and the CPU of
+    PostgreSQL that one took."""
+    number = f"1 + random(0, {asked.different - 1}) * {asked.tokens // asked.different}"
     key = KEY.replace("i::bigint", ":i::bigint")
-    script.write_text(f"\\set i random(1, {tokens})\n{LOOKUP}{key};\n")
+    script = folder / "lookup.sql"
+    script.write_text(f"\\set i {number}\n{LOOKUP}{key};\n")
     argv = ["pgbench", "-n", "-M", "prepared", "-f", script, "-c", clients, "-j", min(clients, 2)]
     argv += ["-T", max(1, round(seconds)), url]
+    # Its connections end with it, or shortly after: what they took is PostgreSQL's own then, as of children that it has
+    # waited for.
+    others, before = set(descendants(postgres)), cpu_seconds_with_ended(postgres)
     done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, check=True)
+    end = time.monotonic() + 5
+    while set(descendants(postgres)) - others and time.monotonic() < end:
+        time.sleep(0.01)
+    used = cpu_seconds_with_ended(postgres) - before
     rate = done.stdout.split("tps = ")[1].split()[0]
-    return {"rate": float(rate)}
+    number_of = done.stdout.split("transactions actually processed: ")[1].split()[0].split("/")[0]
+    return {"rate": float(rate), "postgres_cpu": used * 1e6 / max(1, int(number_of))}
 
 
 def connections(service: Service, port: int) -> int:
