@@ -24,6 +24,8 @@ from steady import Seen, Steady, slowest, statuses
 
 TIMEOUT = 2
 CONNECTIONS = 4
+# Each has a connection for the look-ups of tokens.
+THREADS = 2
 # What a busy machine may add to a bounded wait.
 SLACK = 1.5
 RATE = 20
@@ -39,7 +41,7 @@ STATEMENTS = {"token": 1, "login": 2, "outdated": 3, "first": 3}
 ANY = {kind: {200, 503} for kind in KINDS}
 ALL_WELL = {kind: {200} for kind in KINDS}
 NONE = {kind: {503} for kind in KINDS}
-# Look-ups of tokens are shared; who logs in waits for a connection, and may wait in vain.
+# Look-ups of tokens are shared; of those who log in more come than there are connections for.
 CROWDED = ANY | {"token": {200}}
 READS = ALL_WELL | {"first": {503}}
 # A write may still find room in a page that is not full.
@@ -79,6 +81,13 @@ class Site:
             ).fetchone()
         return int(row[0]) if row else 0
 
+    def backends_at_rest(self) -> int:
+        """The same when those that were given up have had a second to end."""
+        end = time.monotonic() + 1
+        while (found := self.backends()) > CONNECTIONS + THREADS and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
+
     def end_backends(self) -> int:
         """Terminates what serves them, and says how many there were."""
         with self.connect() as connection:
@@ -104,6 +113,9 @@ class Trouble:
     latency: float = 0.0
     # Whether a 503 is of somebody who has waited until the timeout.
     waits: bool = False
+    # So many log-ins a second succeed at least, in so many seconds at least.
+    logins: float = 0.0
+    seconds: float = 0.0
 
 
 def broken(fault: Fault, what: str) -> Callable[[Site], AbstractContextManager[Happened]]:
@@ -267,6 +279,8 @@ TROUBLES = (
         CROWDED,
         latency=LATENCY,
         waits=True,
+        logins=0.3,
+        seconds=8.0,
     ),
     Trouble(
         "its bytes come one by one, each after 30 ms",
@@ -354,7 +368,8 @@ def served(stage: Stage, cluster: Cluster, name: str, asked: int = 0) -> Iterato
 
         def start() -> Service:
             stage.stop()
-            return stage.start(url, {"DATABASE_TIMEOUT": TIMEOUT, "DATABASE_CONNECTIONS": CONNECTIONS})
+            settings = {"DATABASE_CONNECTIONS": CONNECTIONS, "REQUEST_THREADS": THREADS}
+            return stage.start(url, settings | {"DATABASE_TIMEOUT": TIMEOUT})
 
         yield Site(cluster, name, hole, start, start(), asked)
         stage.stop()
@@ -380,6 +395,7 @@ def measure_one(site: Site, trouble: Trouble, seconds: float) -> Finding:
 
 def suffer(site: Site, trouble: Trouble, seconds: float) -> Finding:
     """One of them, and the recovery from it."""
+    seconds = max(seconds, trouble.seconds)
     with trouble.during(site) as happened:
         with Steady(site.service.address, RATE, site.request, PATIENCE) as load:
             time.sleep(seconds)
@@ -389,11 +405,14 @@ def suffer(site: Site, trouble: Trouble, seconds: float) -> Finding:
         is_proved = happened()
     after = recovery(site, trouble.recovery)
     against = judge(load.seen, trouble)
+    logins = sum(one.kind != "token" and one.status == 200 for one in load.seen)
+    if logins < seconds * trouble.logins:
+        against.append(f"only {logins} log-ins in {seconds:.0f} s")
     if not is_proved:
         against.append("nothing was proved: the fault did not happen")
     if after > trouble.recovery:
         against.append(f"it recovers after {after:.1f} s")
-    if (backends := site.backends()) > CONNECTIONS + 2:
+    if (backends := site.backends_at_rest()) > CONNECTIONS + THREADS:
         against.append(f"{backends} connections are left")
     figure = f"{told(load.seen)}; longest wait {slowest(load.seen):.1f} s; well after {after:.1f} s"
     how = f"{seconds:.0f} s at {RATE} requests/s"

@@ -20,7 +20,7 @@ QUICK = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "max_connections": "200",
+    "max_connections": "600",
     "shared_buffers": "64MB",
     "log_line_prefix": "<%d> ",
     "lc_messages": "C",

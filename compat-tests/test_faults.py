@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import signal
 import sqlite3
@@ -14,6 +16,7 @@ import pytest
 
 from bench import Bench
 from cases import SALT, pbkdf2
+from certificates import Authority
 from clients import ALICE, SECRET, Timed, ask, ask_all, login_bytes, until
 from databases import User
 from hole import Hole
@@ -28,7 +31,13 @@ SLACK = 1.5
 # A connection that was lost while nobody used it is found out by the first who uses it, when that has waited.
 RECOVERY = TIMEOUT + 1
 CONNECTIONS = 4
-SETTINGS = {"PBKDF2_ITERATIONS": 1000, "DATABASE_TIMEOUT": TIMEOUT, "DATABASE_CONNECTIONS": CONNECTIONS}
+# With one thread there is one look-up of tokens at a time.
+SETTINGS = {
+    "PBKDF2_ITERATIONS": 1000,
+    "REQUEST_THREADS": 1,
+    "DATABASE_TIMEOUT": TIMEOUT,
+    "DATABASE_CONNECTIONS": CONNECTIONS,
+}
 BOB = User("bob", "builder", pbkdf2("sha256", 1000, SALT, "builder"))
 LOGIN = login_bytes(ALICE)
 ANONYMOUS = b"GET /secret/ HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -47,11 +56,14 @@ def is_unavailable(found: Timed, waits: int = 1) -> None:
 
 
 class Lock:
-    """A lock on the users, so that statements wait; `watcher` counts who does."""
+    """A lock on the tokens, so that statements wait; `watcher` counts who does.
 
-    def __init__(self, url: str) -> None:
+    On the users only a few log-ins would come so far: the others wait until those have begun.
+    """
+
+    def __init__(self, url: str, table: str = "authtoken_token") -> None:
         self.holder = psycopg.connect(url)
-        self.holder.execute("LOCK TABLE auth_user IN ACCESS EXCLUSIVE MODE")
+        self.holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         self.watcher = psycopg.connect(url, autocommit=True)
 
     def __enter__(self) -> Lock:
@@ -183,6 +195,43 @@ def behind_the_hole(bench: Bench, pair: Pair, hole: Hole, url: str) -> Iterator[
         yield service
 
 
+@pytest.fixture
+def behind_the_hole_by_tls(bench: Bench, pair: Pair, kind: str) -> Iterator[tuple[Service, Hole]]:
+    """The same, of a server that is spoken to by TLS, whose end the other side would have to confirm."""
+    folder = bench.folder / "by-tls"
+    folder.mkdir()
+    folder.chmod(0o711)
+    certificate, key = Authority(folder / "authority").sign("server", "localhost", days=2)
+    if os.getuid() == 0:
+        account = pwd.getpwnam("postgres")
+        os.chown(key, account.pw_uid, account.pw_gid)
+    tls = Bench(folder / "bench", ssl="on", ssl_cert_file=str(certificate), ssl_key_file=str(key))
+    try:
+        with closing(tls.database(pair, kind)) as database, Hole(("127.0.0.1", tls.cluster.port)) as hole:
+            database.reset([ALICE])
+            holed = database.url.replace(f":{tls.cluster.port}/", f":{hole.port}/") + "?sslmode=require"
+            with start_binary(pair, holed, SETTINGS, bench.log("ours")) as service:
+                fill_the_pool(service, database.url)
+                yield service, hole
+    finally:
+        tls.stop()
+
+
+@POSTGRES
+def test_a_silent_end_of_tls_is_not_waited_for(behind_the_hole_by_tls: tuple[Service, Hole]) -> None:
+    """Of connections that are idle, that answer a log-in and that are shown to work after it."""
+    service, hole = behind_the_hole_by_tls
+    for _ in range(3):
+        for found in ask_all(service, [LOGIN] * (10 * CONNECTIONS), meanwhile=hole.shut):
+            if found.status != 200:
+                is_unavailable(found)
+        hole.open()
+        for found in until(service, LOGIN, 200, within=RECOVERY):
+            is_unavailable(found)
+        after = ask_all(service, [LOGIN] * (3 * CONNECTIONS))
+        assert [found.status for found in after] == [200] * len(after)
+
+
 @POSTGRES
 def test_a_database_that_falls_silent_is_503_and_the_pool_recovers(
     behind_the_hole: Service, hole: Hole
@@ -198,6 +247,18 @@ def test_a_database_that_falls_silent_is_503_and_the_pool_recovers(
         for request in (SECRET, LOGIN):
             for found in until(behind_the_hole, request, 200, within=RECOVERY):
                 is_unavailable(found)
+
+
+@POSTGRES
+def test_connections_that_were_lost_while_nobody_used_them_cost_one_login_its_time(
+    behind_the_hole: Service, hole: Hole
+) -> None:
+    """All of the pool are lost: the others are not found out by somebody who waits for each."""
+    hole.shut()
+    hole.open()
+    found = [ask(behind_the_hole, LOGIN) for _ in range(CONNECTIONS + 1)]
+    is_unavailable(found[0])
+    assert [one.status for one in found[1:]] == [200] * CONNECTIONS
 
 
 @POSTGRES
@@ -220,13 +281,29 @@ def test_statements_that_are_lost_under_way_are_503_and_the_pool_recovers(
 
 
 @POSTGRES
-def test_statements_that_were_given_up_do_not_pile_up_behind_a_lock(
+def test_a_first_statement_that_hangs_does_not_keep_all_others_out(
     bench: Bench, pair: Pair, url: str
+) -> None:
+    """For these connections one may begin at a time; after half of its time the next one may."""
+    with start_binary(pair, url, SETTINGS, bench.log("ours")) as service:
+        fill_the_pool(service, url)
+        with Lock(url, "auth_user") as lock:
+            seen: list[bool] = []
+            found = ask_all(service, [LOGIN] * 3, meanwhile=lambda: seen.append(lock.sees(2)))
+        assert seen == [True]
+        for one in found:
+            is_unavailable(one)
+
+
+@POSTGRES
+@pytest.mark.parametrize("table", ["auth_user", "authtoken_token"])
+def test_statements_that_were_given_up_do_not_pile_up_behind_a_lock(
+    bench: Bench, pair: Pair, url: str, table: str
 ) -> None:
     """The server gives them up too, while the lock is still held; else each would keep its connection."""
     with start_binary(pair, url, SETTINGS, bench.log("ours")) as service:
         fill_the_pool(service, url)
-        with Lock(url) as lock:
+        with Lock(url, table) as lock:
             for _ in range(3):
                 for found in ask_all(service, [LOGIN, SECRET] * CONNECTIONS):
                     is_unavailable(found, waits=2)

@@ -5,27 +5,35 @@
 //! parameter in PostgreSQL and in SQLite.
 
 mod apart;
+mod entrance;
 mod kept;
+mod lent;
 pub mod replica;
+mod suspicion;
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
+use futures_util::future::BoxFuture;
 use sea_orm::prelude::async_trait::async_trait;
+use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::sqlx::{self, Connection, PgConnection};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection, PgConnection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
-    RuntimeErr, SqlErr, Statement, Value,
+    RuntimeErr, SqlErr, Statement, Value, Values,
 };
+use sea_query_sqlx::SqlxValues;
+use tokio::time::Instant;
 
 use self::apart::Apart;
-pub use self::kept::{ByTexts, Kept};
+use self::entrance::Entrance;
+pub use self::kept::{ByTexts, KEEP_EVERY, Kept};
+use self::lent::Lent;
+use self::suspicion::Suspicion;
 use crate::settings::{DatabaseUrl, Settings};
-
-/// How long a connection that goes back to the pool may take to show that it works.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the end of a command waits for connections that are in use.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
@@ -86,6 +94,9 @@ pub struct Database {
     connection: DatabaseConnection,
     /// How many there can be in the pool.
     connections: u32,
+    /// One place for each four connections, so that those who have begun can go on.
+    entrance: Entrance,
+    suspicion: Suspicion,
     timeout: Duration,
     /// Behind a pooler by transactions.
     apart: Option<Apart>,
@@ -98,34 +109,30 @@ impl Database {
             DatabaseUrl::Postgres(url) => ConnectOptions::new(url),
             DatabaseUrl::Sqlite(path) => sqlite_options(path, settings.database_timeout, missing),
         };
+        let suspicion = Suspicion::default();
         options
             .max_connections(settings.database_connections.max(1))
             .acquire_timeout(settings.database_timeout)
             .connect_timeout(settings.database_timeout)
-            // A ping before each use costs a fifth of the throughput; a connection that was
-            // idle for longer is asked first.
+            // A ping before each use costs a fifth of the throughput.
             .test_before_acquire(false)
-            .test_before_acquire_if_idle_for(Duration::from_secs(10))
-            .sqlx_logging(false)
-            // The pool pings a connection after each use, and would wait for ever for a server that
-            // has vanished without a word, with the connection's place still taken.
-            .map_sqlx_postgres_pool_opts(|pool| {
-                pool.after_release(|connection, _| {
-                    Box::pin(async move {
-                        let ping = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping());
-                        Ok(ping.await.is_ok_and(|ping| ping.is_ok()))
-                    })
-                })
-            });
+            .sqlx_logging(false);
         let apart = settings.database_transaction_pooling
             && matches!(settings.database_url, DatabaseUrl::Postgres(_));
         let connecting = async {
             if let DatabaseUrl::Postgres(url) = &settings.database_url {
-                let site = url.parse().map_err(unconnected)?;
+                let site: PgConnectOptions = url.parse().map_err(unconnected)?;
+                let mut site = site.disable_statement_logging();
                 // Even no option would be sent, as an empty text.
                 if let Some(limit) = statement_timeout(&site, settings.database_timeout).await? {
-                    options.map_sqlx_postgres_opts(move |postgres| postgres.options([limit]));
+                    site = site.options([limit]);
                 }
+                options.map_sqlx_postgres_before_acquire(renewed(
+                    suspicion.clone(),
+                    site.clone(),
+                    settings.database_timeout / 2,
+                ));
+                options.map_sqlx_postgres_opts(move |_| site.clone());
             }
             sea_orm::Database::connect(options).await
         };
@@ -135,6 +142,11 @@ impl Database {
         Ok(Self {
             connection,
             connections: settings.database_connections,
+            suspicion,
+            entrance: Entrance::new(
+                (settings.database_connections as usize / 4).max(1),
+                settings.database_timeout / 2,
+            ),
             timeout: settings.database_timeout,
             apart: apart.then(|| Apart::new(settings.database_timeout)),
         })
@@ -189,6 +201,26 @@ impl Database {
     ) -> Result<Option<QueryResult>, DatabaseError> {
         let statement = self.statement(sql, values);
         self.in_time(|| self.query_one_raw(statement.clone())).await
+    }
+
+    /// The same for the first statement of several, when there is a place for it: in the time of both.
+    pub async fn query_one_to_begin(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<QueryResult>, DatabaseError> {
+        let statement = self.statement(sql, values);
+        let end = Instant::now() + self.timeout;
+        let place = tokio::time::timeout_at(end, self.entrance.enter()).await;
+        let place = place.map_err(|_| DatabaseError::TimedOut)?;
+        let mut answer = pin!(self.before(end, || self.query_one_raw(statement.clone())));
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            // One lost connection is not to keep everybody out for all of that time.
+            () = tokio::time::sleep(self.timeout / 2) => drop(place),
+        }
+        answer.await
     }
 
     /// A query that ends with what a text is compared to, for [`Kept::query_texts`].
@@ -257,6 +289,15 @@ impl Database {
         &self,
         ask: impl Fn() -> A,
     ) -> Result<T, DatabaseError> {
+        self.before(Instant::now() + self.timeout, ask).await
+    }
+
+    async fn before<T, A: Future<Output = Result<T, DbErr>>>(
+        &self,
+        end: Instant,
+        ask: impl Fn() -> A,
+    ) -> Result<T, DatabaseError> {
+        let began = Instant::now();
         let answer = async {
             for _ in 0..self.connections {
                 match ask().await {
@@ -266,8 +307,14 @@ impl Database {
             }
             ask().await
         };
-        let answer = tokio::time::timeout(self.timeout, answer).await;
-        Ok(answer.map_err(|_| DatabaseError::TimedOut)??)
+        if let Ok(answer) = tokio::time::timeout_at(end, answer).await {
+            return Ok(answer?);
+        }
+        // One that had hardly any time says nothing of the connections.
+        if began.elapsed() >= self.timeout / 2 {
+            self.suspicion.falls_on_those_idle_since(began);
+        }
+        Err(DatabaseError::TimedOut)
     }
 }
 
@@ -279,9 +326,19 @@ impl ConnectionTrait for Database {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let Some(apart) = &self.apart else { return self.connection.execute_raw(statement).await };
-        let pool = self.connection.get_postgres_connection_pool();
-        Ok(apart.execute_in(pool, statement).await?.into())
+        if self.get_database_backend() == DbBackend::Sqlite {
+            return self.connection.execute_raw(statement).await;
+        }
+        let done = async {
+            let mut connection = self.lend().await?;
+            let (sql, values) = parts(statement);
+            match &self.apart {
+                Some(apart) => apart.execute(&mut connection, sql, values).await,
+                None => sqlx::query_with(sql, values).execute(&mut *connection).await,
+            }
+        };
+        let done = done.await.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))?;
+        Ok(done.into())
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -289,20 +346,38 @@ impl ConnectionTrait for Database {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        if self.apart.is_none() {
-            return self.connection.query_one_raw(statement).await;
-        }
         Ok(self.query_all_raw(statement).await?.into_iter().next())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let Some(apart) = &self.apart else {
+        if self.get_database_backend() == DbBackend::Sqlite {
             return self.connection.query_all_raw(statement).await;
+        }
+        let rows = async {
+            let mut connection = self.lend().await?;
+            let (sql, values) = parts(statement);
+            match &self.apart {
+                Some(apart) => apart.query(&mut connection, sql, values).await,
+                None => sqlx::query_with(sql, values).fetch_all(&mut *connection).await,
+            }
         };
-        let pool = self.connection.get_postgres_connection_pool();
-        let rows = apart.query_in(pool, statement).await?;
+        let rows = rows.await.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))?;
         Ok(rows.into_iter().map(QueryResult::from).collect())
     }
+}
+
+impl Database {
+    /// A connection of PostgreSQL's pool.
+    async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        let pool = self.connection.get_postgres_connection_pool();
+        Ok(Lent::new(pool.acquire().await?, self.suspicion.clone()))
+    }
+}
+
+fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
+    // Made of names in this program and in its settings only.
+    let sql = AssertSqlSafe(statement.sql);
+    (sql, SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
 }
 
 /// Whether an error says that the connection is gone, and nothing of the statement.
@@ -345,6 +420,30 @@ async fn statement_timeout(
         }
     }
     connect(site).await.map(|()| None).map_err(unconnected)
+}
+
+/// What is done before a connection of the pool is used again: a new one is put in the place of one that is not to be
+/// trusted. Refused, the old one would have to be closed, and sqlx waits for the other side's farewell.
+fn renewed(
+    suspicion: Suspicion,
+    site: PgConnectOptions,
+    patience: Duration,
+) -> impl for<'c> Fn(
+    &'c mut PgConnection,
+    PoolConnectionMetadata,
+) -> BoxFuture<'c, Result<bool, sqlx::Error>>
++ Send
++ Sync
++ 'static {
+    move |connection, known| {
+        let (suspicion, site) = (suspicion.clone(), site.clone());
+        Box::pin(async move {
+            if !suspicion.trusts(connection, known.idle_for, patience).await {
+                *connection = site.connect().await?;
+            }
+            Ok(true)
+        })
+    }
 }
 
 fn unconnected(error: sqlx::Error) -> DbErr {

@@ -213,7 +213,7 @@ settings! {
     PBKDF2_MAX_ITERATIONS pbkdf2_max_iterations: u32 = "10000000";
     /// Seconds of a core, by a cautious estimate; a stored hash that would take more, whatever its hasher, is refused as corrupt and never run.
     HASHING_MAX_SECONDS hashing_max_seconds: Duration = "5";
-    /// Threads that answer requests, each with a connection for its token look-ups; 0: one for two cores.
+    /// Threads that answer requests, each with a connection for its token look-ups; 0: half as many as cores, rounded up, and two on two.
     REQUEST_THREADS request_threads: usize = "0";
     /// Threads that hash passwords; 0: one for each core.
     HASHING_THREADS hashing_threads: usize = "0";

@@ -66,7 +66,7 @@ impl State {
             TokenModel::new(&settings.authtoken_table, &users, fetch(&settings), &database);
         let metrics = Arc::new(Metrics::default());
         Ok(Self {
-            lookups: Lookups::start(tokens.clone(), database.clone(), None, Arc::clone(&metrics)),
+            lookups: Lookups::seldom(tokens.clone(), database.clone(), Arc::clone(&metrics)),
             metrics,
             draining: Arc::default(),
             tokens,
@@ -90,7 +90,7 @@ impl State {
             database: self.database.clone(),
             users: self.users.clone(),
             tokens: self.tokens.clone(),
-            lookups: Lookups::start(
+            lookups: Lookups::ahead(
                 self.tokens.clone(),
                 self.database.clone(),
                 self.tokens.replica(&self.settings),
@@ -116,11 +116,15 @@ fn hashing_threads(settings: &Settings) -> usize {
     if settings.hashing_threads > 0 { settings.hashing_threads } else { cores() }
 }
 
-/// `REQUEST_THREADS`: while the database works for one thread, another one answers. But each opens a connection of its own
-/// at its first look-up, and shares look-ups of fewer requests, which cost the database more.
+/// `REQUEST_THREADS`: while the database works for one thread, another one answers, so that two are more than one on two
+/// cores already. But each has a connection of its own, and look-ups of fewer requests, which cost the database more.
 #[must_use]
 pub fn request_threads(settings: &Settings) -> usize {
-    if settings.request_threads > 0 { settings.request_threads } else { cores().div_ceil(2) }
+    if settings.request_threads > 0 {
+        settings.request_threads
+    } else {
+        cores().div_ceil(2).max(2).min(cores())
+    }
 }
 
 /// `timezone.now` of a real process.

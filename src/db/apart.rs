@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgPool, PgQueryResult, PgRow};
-use sea_orm::sqlx::{self, AssertSqlSafe, Connection, IntoArguments, PgConnection, Postgres};
-use sea_orm::{DbErr, RuntimeErr, Statement, Values};
-use sea_query_sqlx::SqlxValues;
+use sea_orm::sqlx::postgres::{PgQueryResult, PgRow};
+use sea_orm::sqlx::{
+    self, AssertSqlSafe, Connection, IntoArguments, PgConnection, Postgres, SqlSafeStr,
+};
 
 /// How statements are sent, each by itself.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Apart {
     pub(super) async fn query<'q>(
         &self,
         connection: &mut PgConnection,
-        sql: AssertSqlSafe<Arc<str>>,
+        sql: impl SqlSafeStr,
         values: impl IntoArguments<Postgres> + 'q,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut transaction = connection.begin_with(self.begin()).await?;
@@ -40,42 +40,21 @@ impl Apart {
         Ok(rows)
     }
 
-    /// All rows of a query, on a connection of the pool.
-    pub(super) async fn query_in(
+    /// A statement that returns nothing.
+    pub(super) async fn execute<'q>(
         &self,
-        pool: &PgPool,
-        statement: Statement,
-    ) -> Result<Vec<PgRow>, DbErr> {
-        let rows = async {
-            let mut connection = pool.acquire().await?;
-            let sql = AssertSqlSafe(Arc::from(statement.sql));
-            self.query(&mut connection, sql, values_of(statement.values)).await
-        };
-        rows.await.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
-    }
-
-    /// A statement that returns nothing, on a connection of the pool.
-    pub(super) async fn execute_in(
-        &self,
-        pool: &PgPool,
-        statement: Statement,
-    ) -> Result<PgQueryResult, DbErr> {
-        let done = async {
-            let mut transaction = pool.begin_with(self.begin()).await?;
-            let values = values_of(statement.values);
-            let query = sqlx::query_with(AssertSqlSafe(statement.sql), values).persistent(false);
-            let done = query.execute(&mut *transaction).await?;
-            transaction.commit().await?;
-            Ok(done)
-        };
-        done.await.map_err(|error: sqlx::Error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+        connection: &mut PgConnection,
+        sql: impl SqlSafeStr,
+        values: impl IntoArguments<Postgres> + 'q,
+    ) -> Result<PgQueryResult, sqlx::Error> {
+        let mut transaction = connection.begin_with(self.begin()).await?;
+        let query = sqlx::query_with(sql, values).persistent(false);
+        let done = query.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
     }
 
     fn begin(&self) -> AssertSqlSafe<Arc<str>> {
         AssertSqlSafe(Arc::clone(&self.begin))
     }
-}
-
-fn values_of(values: Option<Values>) -> SqlxValues {
-    SqlxValues(values.unwrap_or_else(|| Values(Vec::new())))
 }

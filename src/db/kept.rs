@@ -6,15 +6,22 @@ use std::time::Duration;
 use futures_executor::block_on;
 use sea_orm::sqlx::postgres::PgArguments;
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr};
+use sea_orm::{DbBackend, DbErr, QueryResult, RuntimeErr};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::apart::Apart;
 use super::{Database, DatabaseError, is_broken};
 
-/// How long a connection may have been idle. Beside a replica it is seldom used, and one that something on the way has
-/// forgotten meanwhile would be waited for until `DATABASE_TIMEOUT`; a new one costs milliseconds.
+/// How long a connection may have been idle: one that something on the way has forgotten meanwhile would be waited for
+/// until `DATABASE_TIMEOUT`.
 const MAX_IDLE: Duration = Duration::from_secs(10);
+
+/// After how long an idle one is asked whether it works, so that it need not be given up.
+const ASK_AFTER: Duration = Duration::from_secs(4);
+
+/// How often [`Kept::keep`] is to be called at least.
+pub const KEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A query by one text, and by any number of them as a JSON list.
 ///
@@ -57,6 +64,9 @@ pub struct Kept {
     database: Database,
     /// With the moment of its last answer.
     connection: Option<(Instant, KeptConnection)>,
+    /// One to PostgreSQL that is being made, for `DATABASE_TIMEOUT` at most. That goes on when those who wait for it give
+    /// up: where the database answers late, to connect and then to look up takes longer than a request may wait.
+    opening: Option<JoinHandle<Result<(Instant, KeptConnection), sqlx::Error>>>,
 }
 
 /// An idle connection lets go of SQLite's file before this returns, not at some time later: the pool, which closes after
@@ -79,7 +89,57 @@ impl Kept {
     /// To the same database as the pool; nothing is connected to yet.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, connection: None }
+        Self { database, connection: None, opening: None }
+    }
+
+    /// Has a connection before somebody needs it, and asks an idle one whether it works. To be called while nothing is
+    /// asked, and given up when something is. SQLite's is a file that is opened at once.
+    pub async fn keep(&mut self) {
+        if self.database.connection().get_database_backend() == DbBackend::Sqlite {
+            return;
+        }
+        if let Some((used, KeptConnection::Postgres(connection))) = &mut self.connection {
+            if used.elapsed() < ASK_AFTER {
+                return;
+            }
+            let ping = tokio::time::timeout(self.database.timeout, connection.ping()).await;
+            if ping.is_ok_and(|ping| ping.is_ok()) {
+                *used = Instant::now();
+                return;
+            }
+        }
+        self.connection = None;
+        self.connection = self.open().await.ok().map(|connection| (Instant::now(), connection));
+    }
+
+    /// A new one, or the one that is being made.
+    async fn open(&mut self) -> Result<KeptConnection, sqlx::Error> {
+        let pool = self.database.connection();
+        if pool.get_database_backend() == DbBackend::Sqlite {
+            let options = pool.get_sqlite_connection_pool().connect_options();
+            let connection = SqliteConnection::connect_with(&options).await?;
+            return Ok(KeptConnection::Sqlite(Box::new(connection)));
+        }
+        // One that came when nobody waited any more may be old, or a failure that is over.
+        if let Some(opened) = self.opening.take_if(|opening| opening.is_finished())
+            && let Ok(Ok((made, connection))) = opened.await
+            && made.elapsed() < MAX_IDLE
+        {
+            return Ok(connection);
+        }
+        let opening = self.opening.get_or_insert_with(|| {
+            let options = pool.get_postgres_connection_pool().connect_options();
+            let timeout = self.database.timeout;
+            tokio::spawn(async move {
+                let connecting = PgConnection::connect_with(&options);
+                let connected = tokio::time::timeout(timeout, connecting).await;
+                let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                Ok((Instant::now(), KeptConnection::Postgres(Box::new(connection))))
+            })
+        });
+        let opened = opening.await;
+        self.opening = None;
+        opened.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map(|(_, connection)| connection)
     }
 
     /// All rows of a query whose only value is a list of texts.
@@ -91,38 +151,31 @@ impl Kept {
         query: &ByTexts,
         texts: &[&str],
     ) -> Result<Vec<QueryResult>, DatabaseError> {
-        let Database { timeout, apart, .. } = &self.database;
+        let timeout = self.database.timeout;
         let answer = async {
             // Taken out, so that a query which is given up takes its connection with it.
             let kept = self.connection.take().filter(|(used, _)| used.elapsed() < MAX_IDLE);
             if let Some((_, mut connection)) = kept {
-                let answer = connection.query_texts(query, texts, apart.as_ref()).await;
+                let apart = self.database.apart.as_ref();
+                let answer = connection.query_texts(query, texts, apart).await;
                 if !answer.as_ref().is_err_and(is_broken) {
                     self.connection = Some((Instant::now(), connection));
                     return answer;
                 }
             }
-            let mut connection = KeptConnection::open(self.database.connection()).await?;
-            let rows = connection.query_texts(query, texts, apart.as_ref()).await?;
+            let mut connection = self.open().await?;
+            let apart = self.database.apart.as_ref();
+            let rows = connection.query_texts(query, texts, apart).await?;
             self.connection = Some((Instant::now(), connection));
             Ok::<_, sqlx::Error>(rows)
         };
-        let answer = tokio::time::timeout(*timeout, answer).await;
+        let answer = tokio::time::timeout(timeout, answer).await;
         let rows = answer.map_err(|_| DatabaseError::TimedOut)?;
         rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())).into())
     }
 }
 
 impl KeptConnection {
-    async fn open(pool: &DatabaseConnection) -> Result<Self, sqlx::Error> {
-        if pool.get_database_backend() == DbBackend::Sqlite {
-            let options = pool.get_sqlite_connection_pool().connect_options();
-            return Ok(Self::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?)));
-        }
-        let options = pool.get_postgres_connection_pool().connect_options();
-        Ok(Self::Postgres(Box::new(PgConnection::connect_with(&options).await?)))
-    }
-
     async fn query_texts(
         &mut self,
         query: &ByTexts,

@@ -149,7 +149,7 @@ impl UserModel {
         if username.len() > LONGEST_USERNAME || username.contains('\0') {
             return Ok(None);
         }
-        let row = database.query_one(&self.by_username, [username.into()]).await?;
+        let row = database.query_one_to_begin(&self.by_username, [username.into()]).await?;
         Ok(row.as_ref().map(Credentials::from_row).transpose()?)
     }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::models::TokenModel;
 use crate::db::replica::Replica;
-use crate::db::{Database, DatabaseError, Kept};
+use crate::db::{Database, DatabaseError, KEEP_EVERY, Kept};
 use crate::django::auth::models::User;
 use crate::metrics::Metrics;
 
@@ -69,12 +69,17 @@ trait Source: Send + 'static {
         &mut self,
         keys: &[&str],
     ) -> impl Future<Output = Result<Found, DatabaseError>> + Send;
+
+    /// Makes itself ready for the next look-up; may be given up at any time.
+    fn keep(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// The token table, through a connection of its own, and another one to a replica.
 struct Tokens {
     model: TokenModel,
     connection: Kept,
+    /// Whether the connection is there before it is needed.
+    ahead: bool,
     replica: Option<Replica>,
     metrics: Arc<Metrics>,
 }
@@ -94,6 +99,12 @@ impl Source for Tokens {
         }
         Ok(found)
     }
+
+    async fn keep(&mut self) {
+        if self.ahead {
+            self.connection.keep().await;
+        }
+    }
 }
 
 impl Tokens {
@@ -110,7 +121,7 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// The entrance to the look-ups. They end when it is dropped.
+/// The way to the look-ups. They end when it is dropped.
 pub struct Lookups {
     model: TokenModel,
     database: Database,
@@ -118,16 +129,33 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// Starts the task that looks up, one SELECT after the other.
+    /// Starts the task that looks up, one SELECT after the other, for those who seldom ask: it connects when somebody
+    /// does, and to no replica.
     #[must_use]
-    pub fn start(
+    pub fn seldom(model: TokenModel, database: Database, metrics: Arc<Metrics>) -> Self {
+        Self::start(model, database, false, None, metrics)
+    }
+
+    /// The same for a thread that answers requests: it is connected before somebody asks.
+    #[must_use]
+    pub fn ahead(
         model: TokenModel,
         database: Database,
         replica: Option<Replica>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        Self::start(model, database, true, replica, metrics)
+    }
+
+    fn start(
+        model: TokenModel,
+        database: Database,
+        ahead: bool,
+        replica: Option<Replica>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let connection = Kept::new(database.clone());
-        let source = Tokens { model: model.clone(), connection, replica, metrics };
+        let source = Tokens { model: model.clone(), connection, ahead, replica, metrics };
         Self { model, shared: Shared::start(source, database.timeout()), database }
     }
 
@@ -155,7 +183,7 @@ struct Shared {
 impl Shared {
     fn start(source: impl Source, timeout: Duration) -> Self {
         let (waiting, arriving) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(look_up(source, arriving, timeout / 2));
+        tokio::spawn(look_up(source, arriving, KEEP_EVERY.min(timeout / 2)));
         Self { waiting, timeout }
     }
 
@@ -173,25 +201,33 @@ impl Shared {
     }
 }
 
-/// Takes all that wait, up to the bound, and answers them with one SELECT.
+/// Takes all that wait, up to the bound, and answers them with one SELECT. While nobody waits, the source is kept ready:
+/// at the start, and every so often.
 ///
 /// Each request has a timer. For one that ends before all others tokio wakes its own thread by a system call, which
-/// every third request would make; while there are requests, a timer that ends `sooner` than theirs is there first. (A
-/// replica's own timer, one for each look-up, may end before it.)
-async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>, sooner: Duration) {
+/// every third request would make; the timer that ends `often`, sooner than theirs, is there first. (A replica's own
+/// timer, one for each look-up, may end before it.)
+async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>, often: Duration) {
     let mut batch: Vec<Waiting> = Vec::with_capacity(MAX_BATCH);
-    let mut timer = pin!(tokio::time::sleep(sooner));
+    let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
+        let keep = async {
+            timer.as_mut().await;
+            timer.as_mut().reset(Instant::now() + often);
+            source.keep().await;
+        };
         let number = tokio::select! {
             biased;
             number = arriving.recv_many(&mut batch, MAX_BATCH) => number,
-            () = &mut timer, if !timer.is_elapsed() => continue,
+            kept = AssertUnwindSafe(keep).catch_unwind() => {
+                if kept.is_err() {
+                    tracing::error!("the connection for token look-ups could not be kept");
+                }
+                continue;
+            }
         };
         if number == 0 {
             return;
-        }
-        if timer.is_elapsed() {
-            timer.as_mut().reset(Instant::now() + sooner);
         }
         // Who has left is not looked up.
         batch.retain(|waiting| !waiting.answer.is_closed());
@@ -222,13 +258,25 @@ async fn look_up(mut source: impl Source, mut arriving: mpsc::Receiver<Waiting>,
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
     use crate::memory::{has_grown, resident_bytes};
 
     /// Finds a user of the key's name, when it is let to; `panic` breaks it, `fails` is a database that does.
+    ///
+    /// It is ready when it is let to, too; how often it was to get ready and was given up, or broke, is counted.
     struct Gate {
         open: Arc<tokio::sync::Semaphore>,
         asked: Arc<std::sync::Mutex<Vec<usize>>>,
+        ready: Arc<Ready>,
+    }
+
+    #[derive(Default)]
+    struct Ready {
+        begun: AtomicUsize,
+        done: AtomicUsize,
+        may: AtomicBool,
     }
 
     impl Source for Gate {
@@ -254,6 +302,16 @@ mod tests {
             };
             Ok(keys.iter().filter(|key| **key != "unknown").map(user).collect())
         }
+
+        async fn keep(&mut self) {
+            self.ready.begun.fetch_add(1, Ordering::Relaxed);
+            if !self.ready.may.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            if self.ready.done.fetch_add(1, Ordering::Relaxed) == 0 {
+                std::panic::resume_unwind(Box::new("wanted by the test"));
+            }
+        }
     }
 
     const LONG: Duration = Duration::from_mins(1);
@@ -261,10 +319,18 @@ mod tests {
     type Asked = Arc<std::sync::Mutex<Vec<usize>>>;
 
     fn shared(timeout: Duration) -> (Arc<Shared>, Arc<tokio::sync::Semaphore>, Asked) {
+        let (shared, open, asked, _) = shared_with_ready(timeout);
+        (shared, open, asked)
+    }
+
+    fn shared_with_ready(
+        timeout: Duration,
+    ) -> (Arc<Shared>, Arc<tokio::sync::Semaphore>, Asked, Arc<Ready>) {
         let open = Arc::new(tokio::sync::Semaphore::new(0));
-        let asked = Asked::default();
-        let gate = Gate { open: Arc::clone(&open), asked: Arc::clone(&asked) };
-        (Arc::new(Shared::start(gate, timeout)), open, asked)
+        let (asked, ready) = (Asked::default(), Arc::<Ready>::default());
+        let gate =
+            Gate { open: Arc::clone(&open), asked: Arc::clone(&asked), ready: Arc::clone(&ready) };
+        (Arc::new(Shared::start(gate, timeout)), open, asked, ready)
     }
 
     fn ask(shared: &Arc<Shared>, key: impl Into<String>) -> tokio::task::JoinHandle<Answer> {
@@ -299,6 +365,22 @@ mod tests {
         // A row that cannot be read is one request's fault.
         assert!(bad.await.unwrap().is_err());
         assert_eq!(*asked.lock().unwrap(), [1, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_gets_ready_at_the_start_and_again_and_a_request_ends_that() {
+        let (shared, open, _, ready) = shared_with_ready(Duration::from_millis(200));
+        let begun = || ready.begun.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(begun(), 1);
+        open.add_permits(1);
+        assert_eq!(name(shared.for_key("first").await), Ok(Some("first".to_owned())));
+        // The one that breaks is not the last.
+        ready.may.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!((4..12).contains(&begun()), "{}", begun());
+        open.add_permits(1);
+        assert_eq!(name(shared.for_key("second").await), Ok(Some("second".to_owned())));
     }
 
     #[tokio::test]

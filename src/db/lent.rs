@@ -1,0 +1,57 @@
+//! A connection of PostgreSQL's pool while somebody uses it.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use sea_orm::sqlx::pool::PoolConnection;
+use sea_orm::sqlx::{PgConnection, Postgres};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::suspicion::Suspicion;
+
+/// How long a connection that goes back to the pool may take to show that it works, and if it does not, to be closed.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Goes back to the pool when it is dropped, at the end of a statement or while one is given up.
+///
+/// Why not in sqlx's own way? It would wait for ever for a server that has vanished without a word, with the connection's
+/// place in the pool still taken: for the answer to its ping, and by TLS for the other side's farewell.
+pub(super) struct Lent {
+    connection: PoolConnection<Postgres>,
+    suspicion: Suspicion,
+}
+
+impl Lent {
+    pub(super) fn new(connection: PoolConnection<Postgres>, suspicion: Suspicion) -> Self {
+        Self { connection, suspicion }
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // What sqlx does itself. Dropped, it leaves the place in the pool free and the connection cut off.
+        let returned = self.connection.return_to_pool();
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (suspicion, began) = (self.suspicion.clone(), Instant::now());
+        runtime.spawn(async move {
+            if tokio::time::timeout(RELEASE_TIMEOUT, returned).await.is_err() {
+                suspicion.falls_on_those_idle_since(began);
+            }
+        });
+    }
+}
