@@ -262,6 +262,17 @@ def test_connections_that_were_lost_while_nobody_used_them_cost_one_login_its_ti
 
 
 @POSTGRES
+def test_after_a_quiet_time_lost_connections_cost_nothing(behind_the_hole: Service, hole: Hole) -> None:
+    """As behind a firewall that forgets who is silent: logins come on new ones, and look-ups were asked meanwhile."""
+    hole.shut()
+    hole.open()
+    time.sleep(10.5)
+    found = ask_all(behind_the_hole, [LOGIN, SECRET] * CONNECTIONS)
+    assert [one.status for one in found] == [200] * len(found)
+    assert max(one.seconds for one in found) < TIMEOUT / 2
+
+
+@POSTGRES
 def test_statements_that_are_lost_under_way_are_503_and_the_pool_recovers(
     behind_the_hole: Service, hole: Hole, url: str
 ) -> None:

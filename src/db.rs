@@ -127,12 +127,10 @@ impl Database {
                 if let Some(limit) = statement_timeout(&site, settings.database_timeout).await? {
                     site = site.options([limit]);
                 }
-                options.map_sqlx_postgres_before_acquire(renewed(
-                    suspicion.clone(),
-                    site.clone(),
-                    settings.database_timeout / 2,
-                ));
+                options.map_sqlx_postgres_before_acquire(renewed(suspicion.clone(), site.clone()));
                 options.map_sqlx_postgres_opts(move |_| site.clone());
+                // sqlx would close old ones, and wait for the farewell of those that are dead.
+                options.idle_timeout(None).max_lifetime(None);
             }
             sea_orm::Database::connect(options).await
         };
@@ -332,10 +330,12 @@ impl ConnectionTrait for Database {
         let done = async {
             let mut connection = self.lend().await?;
             let (sql, values) = parts(statement);
-            match &self.apart {
+            let done = match &self.apart {
                 Some(apart) => apart.execute(&mut connection, sql, values).await,
                 None => sqlx::query_with(sql, values).execute(&mut *connection).await,
-            }
+            };
+            connection.done();
+            done
         };
         let done = done.await.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))?;
         Ok(done.into())
@@ -356,10 +356,12 @@ impl ConnectionTrait for Database {
         let rows = async {
             let mut connection = self.lend().await?;
             let (sql, values) = parts(statement);
-            match &self.apart {
+            let rows = match &self.apart {
                 Some(apart) => apart.query(&mut connection, sql, values).await,
                 None => sqlx::query_with(sql, values).fetch_all(&mut *connection).await,
-            }
+            };
+            connection.done();
+            rows
         };
         let rows = rows.await.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))?;
         Ok(rows.into_iter().map(QueryResult::from).collect())
@@ -370,7 +372,7 @@ impl Database {
     /// A connection of PostgreSQL's pool.
     async fn lend(&self) -> Result<Lent, sqlx::Error> {
         let pool = self.connection.get_postgres_connection_pool();
-        Ok(Lent::new(pool.acquire().await?, self.suspicion.clone()))
+        Ok(Lent::new(pool.acquire().await?, self.suspicion.clone(), self.apart.is_some()))
     }
 }
 
@@ -423,11 +425,10 @@ async fn statement_timeout(
 }
 
 /// What is done before a connection of the pool is used again: a new one is put in the place of one that is not to be
-/// trusted. Refused, the old one would have to be closed, and sqlx waits for the other side's farewell.
+/// trusted, if there can be one. Refused, the old one would be closed by sqlx, which waits for the other side's farewell.
 fn renewed(
     suspicion: Suspicion,
     site: PgConnectOptions,
-    patience: Duration,
 ) -> impl for<'c> Fn(
     &'c mut PgConnection,
     PoolConnectionMetadata,
@@ -436,10 +437,10 @@ fn renewed(
 + Sync
 + 'static {
     move |connection, known| {
-        let (suspicion, site) = (suspicion.clone(), site.clone());
+        let (is_suspect, site) = (suspicion.is_on(known.idle_for), site.clone());
         Box::pin(async move {
-            if !suspicion.trusts(connection, known.idle_for, patience).await {
-                *connection = site.connect().await?;
+            if is_suspect && let Ok(renewed) = site.connect().await {
+                *connection = renewed;
             }
             Ok(true)
         })

@@ -6,8 +6,7 @@ use std::time::Duration;
 use futures_executor::block_on;
 use sea_orm::sqlx::postgres::PgArguments;
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use sea_orm::{DbBackend, DbErr, QueryResult, RuntimeErr};
-use tokio::task::JoinHandle;
+use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr};
 use tokio::time::Instant;
 
 use super::apart::Apart;
@@ -64,9 +63,6 @@ pub struct Kept {
     database: Database,
     /// With the moment of its last answer.
     connection: Option<(Instant, KeptConnection)>,
-    /// One to PostgreSQL that is being made, for `DATABASE_TIMEOUT` at most. That goes on when those who wait for it give
-    /// up: where the database answers late, to connect and then to look up takes longer than a request may wait.
-    opening: Option<JoinHandle<Result<(Instant, KeptConnection), sqlx::Error>>>,
 }
 
 /// An idle connection lets go of SQLite's file before this returns, not at some time later: the pool, which closes after
@@ -89,57 +85,35 @@ impl Kept {
     /// To the same database as the pool; nothing is connected to yet.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, connection: None, opening: None }
+        Self { database, connection: None }
     }
 
-    /// Has a connection before somebody needs it, and asks an idle one whether it works. To be called while nothing is
-    /// asked, and given up when something is. SQLite's is a file that is opened at once.
+    /// Has a connection before somebody needs it, and asks an idle one whether it works: to connect and then to look up
+    /// takes longer than a request may wait where the database answers late. To be called while nothing is asked, and
+    /// given up when something is. SQLite's is a file that is opened at once.
     pub async fn keep(&mut self) {
-        if self.database.connection().get_database_backend() == DbBackend::Sqlite {
-            return;
-        }
-        if let Some((used, KeptConnection::Postgres(connection))) = &mut self.connection {
-            if used.elapsed() < ASK_AFTER {
-                return;
-            }
-            let ping = tokio::time::timeout(self.database.timeout, connection.ping()).await;
-            if ping.is_ok_and(|ping| ping.is_ok()) {
-                *used = Instant::now();
-                return;
-            }
-        }
-        self.connection = None;
-        self.connection = self.open().await.ok().map(|connection| (Instant::now(), connection));
-    }
-
-    /// A new one, or the one that is being made.
-    async fn open(&mut self) -> Result<KeptConnection, sqlx::Error> {
+        let timeout = self.database.timeout;
         let pool = self.database.connection();
         if pool.get_database_backend() == DbBackend::Sqlite {
-            let options = pool.get_sqlite_connection_pool().connect_options();
-            let connection = SqliteConnection::connect_with(&options).await?;
-            return Ok(KeptConnection::Sqlite(Box::new(connection)));
+            return;
         }
-        // One that came when nobody waited any more may be old, or a failure that is over.
-        if let Some(opened) = self.opening.take_if(|opening| opening.is_finished())
-            && let Ok(Ok((made, connection))) = opened.await
-            && made.elapsed() < MAX_IDLE
-        {
-            return Ok(connection);
+        let keeping = async {
+            if let Some((used, KeptConnection::Postgres(connection))) = &mut self.connection {
+                if used.elapsed() < ASK_AFTER {
+                    return Ok(());
+                }
+                if connection.ping().await.is_ok() {
+                    *used = Instant::now();
+                    return Ok(());
+                }
+            }
+            self.connection = None;
+            self.connection = Some((Instant::now(), KeptConnection::open(pool).await?));
+            Ok::<_, sqlx::Error>(())
+        };
+        if !tokio::time::timeout(timeout, keeping).await.is_ok_and(|kept| kept.is_ok()) {
+            self.connection = None;
         }
-        let opening = self.opening.get_or_insert_with(|| {
-            let options = pool.get_postgres_connection_pool().connect_options();
-            let timeout = self.database.timeout;
-            tokio::spawn(async move {
-                let connecting = PgConnection::connect_with(&options);
-                let connected = tokio::time::timeout(timeout, connecting).await;
-                let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                Ok((Instant::now(), KeptConnection::Postgres(Box::new(connection))))
-            })
-        });
-        let opened = opening.await;
-        self.opening = None;
-        opened.unwrap_or(Err(sqlx::Error::WorkerCrashed)).map(|(_, connection)| connection)
     }
 
     /// All rows of a query whose only value is a list of texts.
@@ -151,31 +125,38 @@ impl Kept {
         query: &ByTexts,
         texts: &[&str],
     ) -> Result<Vec<QueryResult>, DatabaseError> {
-        let timeout = self.database.timeout;
+        let Database { timeout, apart, .. } = &self.database;
         let answer = async {
             // Taken out, so that a query which is given up takes its connection with it.
             let kept = self.connection.take().filter(|(used, _)| used.elapsed() < MAX_IDLE);
             if let Some((_, mut connection)) = kept {
-                let apart = self.database.apart.as_ref();
-                let answer = connection.query_texts(query, texts, apart).await;
+                let answer = connection.query_texts(query, texts, apart.as_ref()).await;
                 if !answer.as_ref().is_err_and(is_broken) {
                     self.connection = Some((Instant::now(), connection));
                     return answer;
                 }
             }
-            let mut connection = self.open().await?;
-            let apart = self.database.apart.as_ref();
-            let rows = connection.query_texts(query, texts, apart).await?;
+            let mut connection = KeptConnection::open(self.database.connection()).await?;
+            let rows = connection.query_texts(query, texts, apart.as_ref()).await?;
             self.connection = Some((Instant::now(), connection));
             Ok::<_, sqlx::Error>(rows)
         };
-        let answer = tokio::time::timeout(timeout, answer).await;
+        let answer = tokio::time::timeout(*timeout, answer).await;
         let rows = answer.map_err(|_| DatabaseError::TimedOut)?;
         rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())).into())
     }
 }
 
 impl KeptConnection {
+    async fn open(pool: &DatabaseConnection) -> Result<Self, sqlx::Error> {
+        if pool.get_database_backend() == DbBackend::Sqlite {
+            let options = pool.get_sqlite_connection_pool().connect_options();
+            return Ok(Self::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?)));
+        }
+        let options = pool.get_postgres_connection_pool().connect_options();
+        Ok(Self::Postgres(Box::new(PgConnection::connect_with(&options).await?)))
+    }
+
     async fn query_texts(
         &mut self,
         query: &ByTexts,
