@@ -263,7 +263,7 @@ def test_connections_that_were_lost_while_nobody_used_them_cost_one_login_its_ti
 
 @POSTGRES
 def test_after_a_quiet_time_lost_connections_cost_nothing(behind_the_hole: Service, hole: Hole) -> None:
-    """As behind a firewall that forgets who is silent: logins come on new ones, and look-ups were asked meanwhile."""
+    """As behind a firewall that forgets who is silent: logins have new ones, look-ups have asked theirs."""
     hole.shut()
     hole.open()
     time.sleep(10.5)
