@@ -28,8 +28,9 @@ pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 TIMEOUT = 1
 # What a busy machine may add.
 SLACK = 1.5
-# A connection that was lost while nobody used it is found out by the first who uses it, when that has waited.
-RECOVERY = TIMEOUT + 1
+# A connection that was lost is found out by the first who uses it, when that has waited, and has its place in
+# the pool for two more seconds.
+RECOVERY = TIMEOUT + 2
 CONNECTIONS = 4
 # With one thread there is one look-up of tokens at a time.
 SETTINGS = {
@@ -221,8 +222,15 @@ def behind_the_hole_by_tls(bench: Bench, pair: Pair, kind: str) -> Iterator[tupl
 def test_a_silent_end_of_tls_is_not_waited_for(behind_the_hole_by_tls: tuple[Service, Hole]) -> None:
     """Of connections that are idle, that answer a log-in and that are shown to work after it."""
     service, hole = behind_the_hole_by_tls
+    seen = set()
+
+    def shut_under_way() -> None:
+        time.sleep(0.03)
+        hole.shut()
+
     for _ in range(3):
-        for found in ask_all(service, [LOGIN] * (10 * CONNECTIONS), meanwhile=hole.shut):
+        for found in ask_all(service, [LOGIN] * (20 * CONNECTIONS), meanwhile=shut_under_way):
+            seen.add(found.status)
             if found.status != 200:
                 is_unavailable(found)
         hole.open()
@@ -230,6 +238,7 @@ def test_a_silent_end_of_tls_is_not_waited_for(behind_the_hole_by_tls: tuple[Ser
             is_unavailable(found)
         after = ask_all(service, [LOGIN] * (3 * CONNECTIONS))
         assert [found.status for found in after] == [200] * len(after)
+    assert seen == {200, 503}
 
 
 @POSTGRES
@@ -262,14 +271,13 @@ def test_connections_that_were_lost_while_nobody_used_them_cost_one_login_its_ti
 
 
 @POSTGRES
-def test_after_a_quiet_time_lost_connections_cost_nothing(behind_the_hole: Service, hole: Hole) -> None:
-    """As behind a firewall that forgets who is silent: logins have new ones, look-ups have asked theirs."""
+def test_after_a_quiet_time_lost_connections_cost_no_answer(behind_the_hole: Service, hole: Hole) -> None:
+    """As behind a firewall that forgets who is silent: logins ask one, look-ups have asked theirs."""
     hole.shut()
     hole.open()
     time.sleep(10.5)
     found = ask_all(behind_the_hole, [LOGIN, SECRET] * CONNECTIONS)
     assert [one.status for one in found] == [200] * len(found)
-    assert max(one.seconds for one in found) < TIMEOUT / 2
 
 
 @POSTGRES
@@ -296,14 +304,19 @@ def test_a_first_statement_that_hangs_does_not_keep_all_others_out(
     bench: Bench, pair: Pair, url: str
 ) -> None:
     """For these connections one may begin at a time; after half of its time the next one may."""
-    with start_binary(pair, url, SETTINGS, bench.log("ours")) as service:
+    timeout = 4 * TIMEOUT
+    with start_binary(pair, url, SETTINGS | {"DATABASE_TIMEOUT": timeout}, bench.log("ours")) as service:
         fill_the_pool(service, url)
         with Lock(url, "auth_user") as lock:
             seen: list[bool] = []
-            found = ask_all(service, [LOGIN] * 3, meanwhile=lambda: seen.append(lock.sees(2)))
+
+            def look() -> None:
+                seen.append(lock.sees(2, within=timeout * 0.9))
+                lock.holder.rollback()
+
+            found = ask_all(service, [LOGIN] * 3, meanwhile=look)
         assert seen == [True]
-        for one in found:
-            is_unavailable(one)
+        assert [one.status for one in found] == [200] * 3
 
 
 @POSTGRES
@@ -311,7 +324,7 @@ def test_a_first_statement_that_hangs_does_not_keep_all_others_out(
 def test_statements_that_were_given_up_do_not_pile_up_behind_a_lock(
     bench: Bench, pair: Pair, url: str, table: str
 ) -> None:
-    """The server gives them up too, while the lock is still held; else each would keep its connection."""
+    """The server gives them up too, while the lock is still held."""
     with start_binary(pair, url, SETTINGS, bench.log("ours")) as service:
         fill_the_pool(service, url)
         with Lock(url, table) as lock:

@@ -127,9 +127,13 @@ impl Database {
                 if let Some(limit) = statement_timeout(&site, settings.database_timeout).await? {
                     site = site.options([limit]);
                 }
-                options.map_sqlx_postgres_before_acquire(renewed(suspicion.clone(), site.clone()));
+                options.map_sqlx_postgres_before_acquire(renewed(
+                    suspicion.clone(),
+                    site.clone(),
+                    settings.database_timeout / 3,
+                ));
                 options.map_sqlx_postgres_opts(move |_| site.clone());
-                // sqlx would close old ones, and wait for the farewell of those that are dead.
+                // sqlx would close old ones, and by TLS wait for the farewell of those that are dead.
                 options.idle_timeout(None).max_lifetime(None);
             }
             sea_orm::Database::connect(options).await
@@ -402,7 +406,7 @@ fn is_broken(error: &sqlx::Error) -> bool {
 }
 
 /// The option that ends a statement at the server too when nobody waits for it any more: behind a
-/// lock of a migration the statements that were given up would pile up, each with its connection.
+/// lock of a migration the statements that were given up would pile up, each with a connection of the server's.
 /// None where the site has one of its own, and behind a `PgBouncer`, which lets none through.
 ///
 /// Found by one connection outside the pool, also for the sake of its error: the pool goes on
@@ -425,10 +429,12 @@ async fn statement_timeout(
 }
 
 /// What is done before a connection of the pool is used again: a new one is put in the place of one that is not to be
-/// trusted, if there can be one. Refused, the old one would be closed by sqlx, which waits for the other side's farewell.
+/// trusted, if there can be one. Refused, the old one would be closed by sqlx, which by TLS waits for the other side's
+/// farewell.
 fn renewed(
     suspicion: Suspicion,
     site: PgConnectOptions,
+    patience: Duration,
 ) -> impl for<'c> Fn(
     &'c mut PgConnection,
     PoolConnectionMetadata,
@@ -437,9 +443,11 @@ fn renewed(
 + Sync
 + 'static {
     move |connection, known| {
-        let (is_suspect, site) = (suspicion.is_on(known.idle_for), site.clone());
+        let (suspicion, site) = (suspicion.clone(), site.clone());
         Box::pin(async move {
-            if is_suspect && let Ok(renewed) = site.connect().await {
+            if !suspicion.trusts(connection, known.idle_for, patience).await
+                && let Ok(renewed) = site.connect().await
+            {
                 *connection = renewed;
             }
             Ok(true)

@@ -7,13 +7,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// So many places. One that becomes free goes to the oldest of those who have time left, and to the newest if nobody has.
+/// So many places. One that becomes free goes to the oldest of those who have time left, and to the newest if nobody
+/// has.
 ///
-/// Where the database answers late, as many log-ins as come would share its connections, and each would come so far that
-/// none comes to its end. So a first statement needs a place until it is answered, or for half of its time, and the later
-/// ones, whose connections those would take, need none. The wait is of the first statement's time. First come, first served alone would give each
-/// place to somebody who is about to give up, once more come than there are places for; the newest first would let
-/// somebody wait in vain who came a moment too early. Where everybody can be served, nobody waits for long.
+/// Where the database answers late, as many log-ins as come would share its connections, and each would come so far
+/// that none comes to its end. So a first statement needs a place until it is answered, or for half of its time, and the
+/// later ones, whose connections those would take, need none. The wait is of the first statement's time. First come,
+/// first served alone would give each place to somebody who is about to give up, once more come than there are places
+/// for; the newest first would let somebody wait in vain who came a moment too early. Where everybody can be served,
+/// nobody waits for long.
 #[derive(Debug, Clone)]
 pub(super) struct Entrance(Arc<Mutex<Places>>);
 

@@ -10,13 +10,14 @@ use tokio::time::Instant;
 
 use super::suspicion::Suspicion;
 
-/// How long a connection that goes back to the pool may take to show that it works, and if it does not, to be closed.
+/// How long a connection that goes back to the pool may take to show that it works, and if it does not, to be closed;
+/// and how long the server may still be at work for one that was given up.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Goes back to the pool when it is dropped, after a statement or while one is given up.
 ///
-/// Why not in sqlx's own way? It would wait for ever for a server that has vanished without a word, with the connection's
-/// place in the pool still taken: for the answer to its ping, and by TLS for the other side's farewell.
+/// Why not in sqlx's own way? It would wait for ever for a server that has vanished without a word, with the
+/// connection's place in the pool still taken: for the answer to its ping, and by TLS for the other side's farewell.
 pub(super) struct Lent {
     connection: PoolConnection<Postgres>,
     suspicion: Suspicion,
@@ -35,7 +36,7 @@ impl Lent {
         Self { connection, suspicion, apart, is_done: false }
     }
 
-    /// The statement has been answered, with rows or an error.
+    /// The statement is not given up: it has ended, with rows or an error.
     pub(super) fn done(mut self) {
         self.is_done = true;
     }
@@ -59,13 +60,15 @@ impl Drop for Lent {
     fn drop(&mut self) {
         // What sqlx does itself. Dropped, it leaves the place in the pool free and the connection cut off.
         let returned = self.connection.return_to_pool();
-        let is_done = self.is_done;
-        if self.apart && !is_done {
-            return;
-        }
+        let (is_done, is_cut_off) = (self.is_done, self.apart && !self.is_done);
         let Ok(runtime) = Handle::try_current() else { return };
         let (suspicion, began) = (self.suspicion.clone(), Instant::now());
         runtime.spawn(async move {
+            if is_cut_off {
+                tokio::time::sleep(RELEASE_TIMEOUT).await;
+                drop(returned);
+                return;
+            }
             let returned = tokio::time::timeout(RELEASE_TIMEOUT, returned).await;
             // A statement that was given up may be at work yet.
             if returned.is_err() && is_done {

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sea_orm::sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
-/// How long a connection may have been idle: something on the way may forget it meanwhile.
-const MAX_IDLE: Duration = Duration::from_secs(10);
+/// After how long an idle connection is asked whether it works: something on the way may have forgotten it meanwhile.
+const ASK_AFTER: Duration = Duration::from_secs(10);
 
 /// When one connection gives no answer, what has swallowed it (a firewall that forgot, a server that vanished) may have
 /// swallowed all that were idle then: none of them is used again. Else they would be found out one after the other, and
-/// each by somebody who waits until `DATABASE_TIMEOUT`.
+/// each by somebody who waits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Suspicion(Arc<Mutex<Option<Instant>>>);
 
@@ -21,10 +22,30 @@ impl Suspicion {
         *since = (*since).max(Some(moment));
     }
 
-    /// Whether it falls on one that has been idle for so long.
-    pub(super) fn is_on(&self, idle_for: Duration) -> bool {
+    /// Whether a connection can be used again: one that has been idle for long is asked, with so much patience.
+    pub(super) async fn trusts(
+        &self,
+        connection: &mut PgConnection,
+        idle_for: Duration,
+        patience: Duration,
+    ) -> bool {
+        if self.is_on(idle_for) {
+            return false;
+        }
+        if idle_for < ASK_AFTER {
+            return true;
+        }
+        let asked = Instant::now();
+        let Ok(answer) = tokio::time::timeout(patience, connection.ping()).await else {
+            self.falls_on_those_idle_since(asked);
+            return false;
+        };
+        answer.is_ok()
+    }
+
+    fn is_on(&self, idle_for: Duration) -> bool {
         let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle_for >= MAX_IDLE || since.is_some_and(|moment| moment.elapsed() <= idle_for)
+        since.is_some_and(|moment| moment.elapsed() <= idle_for)
     }
 }
 
@@ -36,8 +57,7 @@ mod tests {
     async fn it_falls_on_those_that_were_idle_already() {
         let seconds = Duration::from_secs;
         let suspicion = Suspicion::default();
-        assert!(!suspicion.is_on(seconds(9)));
-        assert!(suspicion.is_on(seconds(10)));
+        assert!(!suspicion.is_on(seconds(3600)));
         let first = Instant::now();
         tokio::time::advance(seconds(2)).await;
         suspicion.falls_on_those_idle_since(Instant::now());
