@@ -8,6 +8,7 @@ mod apart;
 mod entrance;
 mod kept;
 mod lent;
+mod postgres;
 pub mod replica;
 mod suspicion;
 
@@ -16,16 +17,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
-use futures_util::future::BoxFuture;
 use sea_orm::prelude::async_trait::async_trait;
-use sea_orm::sqlx::pool::PoolConnectionMetadata;
-use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection, PgConnection};
+use sea_orm::sqlx;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult,
-    RuntimeErr, SqlErr, Statement, Value, Values,
+    RuntimeErr, SqlErr, Statement, Value,
 };
-use sea_query_sqlx::SqlxValues;
 use tokio::time::Instant;
 
 use self::apart::Apart;
@@ -121,20 +118,7 @@ impl Database {
             && matches!(settings.database_url, DatabaseUrl::Postgres(_));
         let connecting = async {
             if let DatabaseUrl::Postgres(url) = &settings.database_url {
-                let site: PgConnectOptions = url.parse().map_err(unconnected)?;
-                let mut site = site.disable_statement_logging();
-                // Even no option would be sent, as an empty text.
-                if let Some(limit) = statement_timeout(&site, settings.database_timeout).await? {
-                    site = site.options([limit]);
-                }
-                options.map_sqlx_postgres_before_acquire(renewed(
-                    suspicion.clone(),
-                    site.clone(),
-                    settings.database_timeout / 3,
-                ));
-                options.map_sqlx_postgres_opts(move |_| site.clone());
-                // sqlx would close old ones, and by TLS wait for the farewell of those that are dead.
-                options.idle_timeout(None).max_lifetime(None);
+                postgres::set_up(&mut options, url, settings.database_timeout, &suspicion).await?;
             }
             sea_orm::Database::connect(options).await
         };
@@ -281,6 +265,12 @@ impl Database {
         }
     }
 
+    /// A connection of PostgreSQL's pool.
+    async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        let pool = self.connection.get_postgres_connection_pool();
+        Ok(Lent::new(pool.acquire().await?, self.suspicion.clone(), self.apart.clone()))
+    }
+
     fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.connection.get_database_backend(), sql, values)
     }
@@ -331,16 +321,7 @@ impl ConnectionTrait for Database {
         if self.get_database_backend() == DbBackend::Sqlite {
             return self.connection.execute_raw(statement).await;
         }
-        let done = async {
-            let mut connection = self.lend().await?;
-            let (sql, values) = parts(statement);
-            let done = match &self.apart {
-                Some(apart) => apart.execute(&mut connection, sql, values).await,
-                None => sqlx::query_with(sql, values).execute(&mut *connection).await,
-            };
-            connection.done();
-            done
-        };
+        let done = async { self.lend().await?.execute(statement).await };
         let done = done.await.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))?;
         Ok(done.into())
     }
@@ -357,33 +338,10 @@ impl ConnectionTrait for Database {
         if self.get_database_backend() == DbBackend::Sqlite {
             return self.connection.query_all_raw(statement).await;
         }
-        let rows = async {
-            let mut connection = self.lend().await?;
-            let (sql, values) = parts(statement);
-            let rows = match &self.apart {
-                Some(apart) => apart.query(&mut connection, sql, values).await,
-                None => sqlx::query_with(sql, values).fetch_all(&mut *connection).await,
-            };
-            connection.done();
-            rows
-        };
+        let rows = async { self.lend().await?.query(statement).await };
         let rows = rows.await.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))?;
         Ok(rows.into_iter().map(QueryResult::from).collect())
     }
-}
-
-impl Database {
-    /// A connection of PostgreSQL's pool.
-    async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        let pool = self.connection.get_postgres_connection_pool();
-        Ok(Lent::new(pool.acquire().await?, self.suspicion.clone(), self.apart.is_some()))
-    }
-}
-
-fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
-    // Made of names in this program and in its settings only.
-    let sql = AssertSqlSafe(statement.sql);
-    (sql, SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
 }
 
 /// Whether an error says that the connection is gone, and nothing of the statement.
@@ -403,60 +361,6 @@ fn is_broken(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
         _ => false,
     }
-}
-
-/// The option that ends a statement at the server too when nobody waits for it any more: behind a
-/// lock of a migration the statements that were given up would pile up, each with a connection of the server's.
-/// None where the site has one of its own, and behind a `PgBouncer`, which lets none through.
-///
-/// Found by one connection outside the pool, also for the sake of its error: the pool goes on
-/// trying, and says at last only that it took too long.
-async fn statement_timeout(
-    site: &PgConnectOptions,
-    timeout: Duration,
-) -> Result<Option<(&'static str, u128)>, DbErr> {
-    let connect =
-        async |options: &PgConnectOptions| PgConnection::connect_with(options).await?.close().await;
-    if !site.get_options().is_some_and(|options| options.contains("statement_timeout")) {
-        let limit = ("statement_timeout", timeout.as_millis());
-        match connect(&site.clone().options([limit])).await {
-            // "unsupported startup parameter", under one code or another; whatever else it is comes again.
-            Err(sqlx::Error::Database(_)) => {}
-            connected => return connected.map(|()| Some(limit)).map_err(unconnected),
-        }
-    }
-    connect(site).await.map(|()| None).map_err(unconnected)
-}
-
-/// What is done before a connection of the pool is used again: a new one is put in the place of one that is not to be
-/// trusted, if there can be one. Refused, the old one would be closed by sqlx, which by TLS waits for the other side's
-/// farewell.
-fn renewed(
-    suspicion: Suspicion,
-    site: PgConnectOptions,
-    patience: Duration,
-) -> impl for<'c> Fn(
-    &'c mut PgConnection,
-    PoolConnectionMetadata,
-) -> BoxFuture<'c, Result<bool, sqlx::Error>>
-+ Send
-+ Sync
-+ 'static {
-    move |connection, known| {
-        let (suspicion, site) = (suspicion.clone(), site.clone());
-        Box::pin(async move {
-            if !suspicion.trusts(connection, known.idle_for, patience).await
-                && let Ok(renewed) = site.connect().await
-            {
-                *connection = renewed;
-            }
-            Ok(true)
-        })
-    }
-}
-
-fn unconnected(error: sqlx::Error) -> DbErr {
-    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
 }
 
 fn sqlite_options(path: &str, busy: Duration, missing: Missing) -> ConnectOptions {

@@ -15,7 +15,8 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::apart::Apart;
 use super::kept::query_postgres;
-use super::{ByTexts, DatabaseError, statement_timeout, unconnected};
+use super::postgres::{statement_timeout, unconnected};
+use super::{ByTexts, DatabaseError};
 use crate::settings::{DatabaseUrl, Settings};
 
 /// Between two attempts to connect.
