@@ -90,8 +90,8 @@ INPUTS = {
         "multipart/form-data; boundary=" + "B" * 200, (b"\r\n--" + b"B" * 199) * 500
     ),
 }
-# They are long, and what they cost is theirs: of four times the length four times as much and what chance adds,
-# where the square would be sixteen times.
+# They are long, and what they cost is theirs: of four times the length four times as much and what chance
+# adds, where the square would be sixteen times.
 LONG = ("JSON of half a MB, all names", "JSON of 2 MB, all names")
 GROWTH = 8
 # By the limit of the head, before anything of them is looked at.

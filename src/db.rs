@@ -5,6 +5,7 @@
 //! parameter in PostgreSQL and in SQLite.
 
 mod apart;
+mod ctid;
 mod entrance;
 mod kept;
 mod lent;
@@ -27,7 +28,7 @@ use tokio::time::Instant;
 
 use self::apart::Apart;
 use self::entrance::Entrance;
-pub use self::kept::{ByTexts, KEEP_EVERY, Kept};
+pub use self::kept::{ByTexts, KEEP_EVERY, Kept, Selected};
 use self::lent::Lent;
 use self::suspicion::Suspicion;
 use crate::settings::{DatabaseUrl, Settings};
@@ -209,10 +210,10 @@ impl Database {
         answer.await
     }
 
-    /// A query that ends with what a text is compared to, for [`Kept::query_texts`].
+    /// A query by texts, for [`Kept::query_texts`].
     #[must_use]
-    pub fn by_texts(&self, select: &str) -> ByTexts {
-        ByTexts::new(select, self.connection.get_database_backend())
+    pub fn by_texts(&self, selected: &Selected<'_>) -> ByTexts {
+        ByTexts::new(selected, self.connection.get_database_backend())
     }
 
     /// A subquery: the values of a column in `from`, as the text of a JSON list.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_executor::block_on;
 use sea_orm::sqlx::postgres::PgArguments;
 use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use sea_orm::{DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr};
+use sea_orm::{DbBackend, DbErr, QueryResult, RuntimeErr};
 use tokio::time::Instant;
 
 use super::apart::Apart;
+use super::ctid::{self, Ctids};
 use super::{Database, DatabaseError, is_broken};
 
 /// How long a connection may have been idle: one that something on the way has forgotten meanwhile would be waited for
@@ -33,11 +34,27 @@ pub const KEEP_EVERY: Duration = Duration::from_secs(5);
 pub struct ByTexts {
     one: Arc<str>,
     many: Arc<str>,
+    /// The same with hints, for PostgreSQL.
+    by_ctid: Arc<str>,
+}
+
+/// What is selected by a text.
+#[derive(Debug)]
+pub struct Selected<'a> {
+    /// The first is the text.
+    pub columns: &'a str,
+    /// Two tables that are joined.
+    pub from: &'a str,
+    /// Their aliases; the first has the text.
+    pub tables: [&'a str; 2],
+    /// What is compared to the text.
+    pub text: &'a str,
 }
 
 impl ByTexts {
-    /// `select` ends with what the text is compared to.
-    pub(super) fn new(select: &str, backend: DbBackend) -> Self {
+    pub(super) fn new(selected: &Selected<'_>, backend: DbBackend) -> Self {
+        let Selected { columns, from, tables, text } = *selected;
+        let select = format!("SELECT {columns} FROM {from} WHERE {text}");
         let many = match backend {
             DbBackend::Sqlite => format!("{select} IN (SELECT value FROM json_each($1))"),
             _ => format!(
@@ -45,7 +62,8 @@ impl ByTexts {
                  CROSS JOIN LATERAL ({select} = wanted.text OFFSET 0) AS found"
             ),
         };
-        Self { one: format!("{select} = $1").into(), many: many.into() }
+        let by_ctid = Ctids::sql(columns, from, text, tables);
+        Self { one: format!("{select} = $1").into(), many: many.into(), by_ctid: by_ctid.into() }
     }
 
     /// The query by one text, its only value.
@@ -77,7 +95,8 @@ impl Drop for Kept {
 }
 
 enum KeptConnection {
-    Postgres(Box<PgConnection>),
+    /// With the places of rows that were found by it, unless they are of no use there.
+    Postgres(Box<PgConnection>, Option<Ctids>),
     Sqlite(Box<SqliteConnection>),
 }
 
@@ -98,7 +117,7 @@ impl Kept {
             return;
         }
         let keeping = async {
-            if let Some((used, KeptConnection::Postgres(connection))) = &mut self.connection {
+            if let Some((used, KeptConnection::Postgres(connection, _))) = &mut self.connection {
                 if used.elapsed() < ASK_AFTER {
                     return Ok(());
                 }
@@ -108,7 +127,7 @@ impl Kept {
                 }
             }
             self.connection = None;
-            self.connection = Some((Instant::now(), KeptConnection::open(pool).await?));
+            self.connection = Some((Instant::now(), self.open().await?));
             Ok::<_, sqlx::Error>(())
         };
         if !tokio::time::timeout(timeout, keeping).await.is_ok_and(|kept| kept.is_ok()) {
@@ -125,38 +144,44 @@ impl Kept {
         query: &ByTexts,
         texts: &[&str],
     ) -> Result<Vec<QueryResult>, DatabaseError> {
-        let Database { timeout, apart, .. } = &self.database;
+        let timeout = self.database.timeout;
         let answer = async {
+            let apart = self.database.apart.as_ref();
             // Taken out, so that a query which is given up takes its connection with it.
             let kept = self.connection.take().filter(|(used, _)| used.elapsed() < MAX_IDLE);
             if let Some((_, mut connection)) = kept {
-                let answer = connection.query_texts(query, texts, apart.as_ref()).await;
+                let answer = connection.query_texts(query, texts, apart).await;
                 if !answer.as_ref().is_err_and(is_broken) {
                     self.connection = Some((Instant::now(), connection));
                     return answer;
                 }
             }
-            let mut connection = KeptConnection::open(self.database.connection()).await?;
-            let rows = connection.query_texts(query, texts, apart.as_ref()).await?;
+            let mut connection = self.open().await?;
+            let rows = connection.query_texts(query, texts, apart).await?;
             self.connection = Some((Instant::now(), connection));
             Ok::<_, sqlx::Error>(rows)
         };
-        let answer = tokio::time::timeout(*timeout, answer).await;
+        let answer = tokio::time::timeout(timeout, answer).await;
         let rows = answer.map_err(|_| DatabaseError::TimedOut)?;
         rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())).into())
+    }
+
+    async fn open(&self) -> Result<KeptConnection, sqlx::Error> {
+        let pool = self.database.connection();
+        if pool.get_database_backend() == DbBackend::Sqlite {
+            let options = pool.get_sqlite_connection_pool().connect_options();
+            let connection = SqliteConnection::connect_with(&options).await?;
+            return Ok(KeptConnection::Sqlite(Box::new(connection)));
+        }
+        let options = pool.get_postgres_connection_pool().connect_options();
+        let connection = PgConnection::connect_with(&options).await?;
+        // A statement that is planned anew each time costs more than the way through an index.
+        let ctids = (!self.database.is_pooled_by_transactions()).then(Ctids::default);
+        Ok(KeptConnection::Postgres(Box::new(connection), ctids))
     }
 }
 
 impl KeptConnection {
-    async fn open(pool: &DatabaseConnection) -> Result<Self, sqlx::Error> {
-        if pool.get_database_backend() == DbBackend::Sqlite {
-            let options = pool.get_sqlite_connection_pool().connect_options();
-            return Ok(Self::Sqlite(Box::new(SqliteConnection::connect_with(&options).await?)));
-        }
-        let options = pool.get_postgres_connection_pool().connect_options();
-        Ok(Self::Postgres(Box::new(PgConnection::connect_with(&options).await?)))
-    }
-
     async fn query_texts(
         &mut self,
         query: &ByTexts,
@@ -164,8 +189,20 @@ impl KeptConnection {
         apart: Option<&Apart>,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         match (self, texts) {
-            (Self::Postgres(connection), texts) => {
-                query_postgres(connection, query, texts, apart).await
+            (Self::Postgres(connection, ctids), texts) => {
+                // One text by itself has a shorter statement, which takes no hints.
+                let Some(known) = ctids.as_mut().filter(|_| texts.len() > 1) else {
+                    return query_postgres(connection, query, texts, apart).await;
+                };
+                match known.query(connection, sql(&query.by_ctid), texts, as_json(texts)?).await {
+                    Err(error) if ctid::may_be_refused(&error) => {
+                        let rows = query_postgres(connection, query, texts, apart).await?;
+                        tracing::info!(%error, "token look-ups go by the indexes only");
+                        *ctids = None;
+                        Ok(rows)
+                    }
+                    rows => results(rows),
+                }
             }
             (Self::Sqlite(connection), [text]) => {
                 results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
@@ -238,7 +275,12 @@ mod tests {
         let log = PathBuf::from(format!("{}-wal", file.display()));
         database.execute("PRAGMA journal_mode = WAL", []).await.unwrap();
         database.closing(async {}).await;
-        let query = database.by_texts("SELECT count(*) FROM sqlite_master WHERE ''");
+        let query = database.by_texts(&Selected {
+            columns: "count(*)",
+            from: "sqlite_master",
+            tables: ["", ""],
+            text: "''",
+        });
         for _ in 0..50 {
             let mut kept = Kept::new(database.clone());
             kept.query_texts(&query, &[""]).await.unwrap();
@@ -252,7 +294,12 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_was_idle_for_long_is_not_used_again() {
         let (file, database) = database("kept").await;
-        let query = database.by_texts("SELECT 1 WHERE '' ");
+        let query = database.by_texts(&Selected {
+            columns: "1",
+            from: "sqlite_master",
+            tables: ["", ""],
+            text: "''",
+        });
         let mut kept = Kept::new(database);
         kept.query_texts(&query, &[""]).await.unwrap();
         // A connection that is there works on; no other one can be opened.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 
 use crate::db::replica::Replica;
-use crate::db::{ByTexts, Database, DatabaseError, Kept};
+use crate::db::{ByTexts, Database, DatabaseError, Kept, Selected};
 use crate::django::auth::models::{Credentials, Fetch, User, UserModel};
 use crate::django::utils::crypto::RandomSource;
 use crate::settings::{Settings, TableName};
@@ -39,9 +39,14 @@ impl TokenModel {
         let further = fetch.columns(users, database);
         Self {
             fetch,
-            for_keys: database.by_texts(&format!(
-                r#"SELECT CAST(t."key" AS text) AS key, {select_pk} AS pk, CAST(u.{username_field} AS text) AS username, {is_active} AS is_active{further} FROM {tokens} t INNER JOIN {table} u ON t."user_id" = u.{pk} WHERE t."key""#
-            )),
+            for_keys: database.by_texts(&Selected {
+                columns: &format!(
+                    r#"CAST(t."key" AS text) AS key, {select_pk} AS pk, CAST(u.{username_field} AS text) AS username, {is_active} AS is_active{further}"#
+                ),
+                from: &format!(r#"{tokens} t INNER JOIN {table} u ON t."user_id" = u.{pk}"#),
+                tables: ["t", "u"],
+                text: r#"t."key""#,
+            }),
             for_user: format!(
                 r#"SELECT CAST(t."key" AS text) AS key FROM {table} u LEFT JOIN {tokens} t ON t."user_id" = u.{pk} WHERE {verified}"#
             ),

@@ -1,0 +1,175 @@
+//! Where rows stood when they were last found, so that PostgreSQL need not look for them.
+//!
+//! `ctid` is a row's page and its item on that. In a table of millions most of what a look-up costs is the way through
+//! two indexes, whose pages the processor's caches do not hold. A statement that is told where the rows may stand reads
+//! them there, if the row of the table still has the text and the other one belongs to it; if not, it looks for the
+//! text as ever. So a `ctid` is a hint, whatever happened to the row since: nothing of a row is remembered.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::sqlx::postgres::{PgArguments, PgRow};
+use sea_orm::sqlx::types::Text;
+use sea_orm::sqlx::{self, Arguments, PgConnection, Row, SqlSafeStr};
+
+/// Places of one age: as many as fit 65,536 buckets of 25 bytes, before the table would double.
+const MAX_OF_AN_AGE: usize = 57_344;
+
+/// PostgreSQL's `tid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tid {
+    page: u32,
+    item: u16,
+}
+
+impl fmt::Display for Tid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({},{})", self.page, self.item)
+    }
+}
+
+impl FromStr for Tid {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+        // What has another form has no number either.
+        let (page, item) = inner.and_then(|inner| inner.split_once(',')).unwrap_or_default();
+        Ok(Self { page: page.parse()?, item: item.parse()? })
+    }
+}
+
+/// By a text's hash: another text of the same hash only has a wrong hint, and no token stays in memory.
+type Places = HashMap<u64, (Tid, Tid)>;
+
+/// Where the rows of two tables stood that belong to a text, for those texts that were found of late.
+#[derive(Default)]
+pub(super) struct Ctids {
+    recent: Places,
+    /// What was recent, and was not asked for since.
+    older: Places,
+    hasher: RandomState,
+}
+
+impl Ctids {
+    /// The two tables of `from` are joined; `tables` are their aliases, the one with the text first.
+    ///
+    /// The second branch is not begun where the first has found the row. A text of which nothing is known passes the
+    /// first by; the `ctid`s of its rows are told.
+    pub(super) fn sql(columns: &str, from: &str, text: &str, [first, second]: [&str; 2]) -> String {
+        format!(
+            "SELECT found.* FROM ROWS FROM (pg_catalog.json_array_elements_text(CAST($1 AS json)), \
+             pg_catalog.unnest(CAST(CAST($2 AS text[]) AS pg_catalog.tid[])), \
+             pg_catalog.unnest(CAST(CAST($3 AS text[]) AS pg_catalog.tid[]))) \
+             AS wanted (text, first, second) CROSS JOIN LATERAL (\
+             SELECT {columns}, CAST(NULL AS text) AS first, CAST(NULL AS text) AS second FROM {from} \
+             WHERE wanted.first IS NOT NULL AND {first}.ctid = wanted.first AND {second}.ctid = wanted.second \
+             AND {text} = wanted.text UNION ALL \
+             SELECT {columns}, CAST({first}.ctid AS text), CAST({second}.ctid AS text) FROM {from} \
+             WHERE {text} = wanted.text LIMIT 1) AS found"
+        )
+    }
+
+    /// The rows of these texts by that statement, each of which begins with its text.
+    pub(super) async fn query(
+        &mut self,
+        connection: &mut PgConnection,
+        sql: impl SqlSafeStr,
+        texts: &[&str],
+        list: String,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut values = PgArguments::default();
+        values.add(list).map_err(sqlx::Error::Encode)?;
+        let (first, second): (Vec<_>, Vec<_>) = texts
+            .iter()
+            .map(|text| self.get(text).map(|(first, second)| (Text(first), Text(second))).unzip())
+            .unzip();
+        for places in [first, second] {
+            values.add(places).map_err(sqlx::Error::Encode)?;
+        }
+        let rows = sqlx::query_with(sql, values).fetch_all(connection).await?;
+        for row in &rows {
+            self.learn(row);
+        }
+        Ok(rows)
+    }
+
+    fn get(&mut self, text: &str) -> Option<(Tid, Tid)> {
+        let hash = self.hasher.hash_one(text);
+        if let Some(known) = self.recent.get(&hash) {
+            return Some(*known);
+        }
+        let known = self.older.remove(&hash)?;
+        self.insert(hash, known);
+        Some(known)
+    }
+
+    fn learn(&mut self, row: &PgRow) {
+        let place = |back| {
+            let place: Option<Text<Tid>> = row.try_get(row.len().checked_sub(back)?).ok()?;
+            Some(place?.0)
+        };
+        if let (Ok(text), Some(first), Some(second)) =
+            (row.try_get::<&str, _>(0), place(2), place(1))
+        {
+            self.insert(self.hasher.hash_one(text), (first, second));
+        }
+    }
+
+    fn insert(&mut self, hash: u64, places: (Tid, Tid)) {
+        if self.recent.len() >= MAX_OF_AN_AGE && !self.recent.contains_key(&hash) {
+            std::mem::swap(&mut self.recent, &mut self.older);
+            self.recent.clear();
+        }
+        self.recent.insert(hash, places);
+    }
+}
+
+/// Whether the server may have refused the statement for its `ctid`s: a view has none, a user may have no right to read
+/// them, and a database that only speaks as PostgreSQL does may not know them.
+pub(super) fn may_be_refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("42") || code.starts_with("0A"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(page: u32) -> (Tid, Tid) {
+        (Tid { page, item: 1 }, Tid { page, item: 2 })
+    }
+
+    #[test]
+    fn a_tid_is_a_page_and_an_item() {
+        for text in ["(0,0)", "(258,3)", "(4294967295,65535)"] {
+            assert_eq!(text.parse::<Tid>().unwrap().to_string(), text);
+        }
+        for text in ["", "()", "(1)", "(1,2", "1,2", "(-1,2)", "(1,65536)", "(1,2,3)"] {
+            assert!(text.parse::<Tid>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_bounded_and_what_is_asked_for_stays() {
+        let mut ctids = Ctids::default();
+        let often = ctids.hasher.hash_one("often");
+        ctids.insert(often, places(0));
+        for hash in 0..500_000 {
+            ctids.insert(hash, places(1));
+            assert!(ctids.recent.len() <= MAX_OF_AN_AGE && ctids.older.len() <= MAX_OF_AN_AGE);
+            if hash % 50_000 == 0 {
+                assert_eq!(ctids.get("often"), Some(places(0)));
+            }
+        }
+        assert!(!ctids.recent.contains_key(&0) && !ctids.older.contains_key(&0));
+        // A row that has moved takes no other's place.
+        let before = ctids.recent.len();
+        ctids.insert(499_999, places(2));
+        assert_eq!((ctids.recent.len(), ctids.recent.get(&499_999)), (before, Some(&places(2))));
+    }
+}
