@@ -189,20 +189,12 @@ impl KeptConnection {
         apart: Option<&Apart>,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         match (self, texts) {
-            (Self::Postgres(connection, ctids), texts) => {
-                // One text by itself has a shorter statement, which takes no hints.
-                let Some(known) = ctids.as_mut().filter(|_| texts.len() > 1) else {
-                    return query_postgres(connection, query, texts, apart).await;
-                };
-                match known.query(connection, sql(&query.by_ctid), texts, as_json(texts)?).await {
-                    Err(error) if ctid::may_be_refused(&error) => {
-                        let rows = query_postgres(connection, query, texts, apart).await?;
-                        tracing::info!(%error, "token look-ups go by the indexes only");
-                        *ctids = None;
-                        Ok(rows)
-                    }
-                    rows => results(rows),
-                }
+            // One text by itself has a shorter statement, which takes no hints.
+            (Self::Postgres(connection, ctids @ Some(_)), [_, _, ..]) => {
+                query_by_ctid(connection, ctids, query, texts).await
+            }
+            (Self::Postgres(connection, _), texts) => {
+                query_postgres(connection, query, texts, apart).await
             }
             (Self::Sqlite(connection), [text]) => {
                 results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
@@ -234,6 +226,25 @@ pub(super) async fn query_postgres(
         Some(apart) => apart.query(connection, sql, values).await,
         None => sqlx::query_with(sql, values).fetch_all(connection).await,
     })
+}
+
+/// The same with hints, and without them from now on if it is those that the server refuses.
+async fn query_by_ctid(
+    connection: &mut PgConnection,
+    ctids: &mut Option<Ctids>,
+    query: &ByTexts,
+    texts: &[&str],
+) -> Result<Vec<QueryResult>, sqlx::Error> {
+    let Some(known) = ctids else { return query_postgres(connection, query, texts, None).await };
+    match known.query(connection, sql(&query.by_ctid), texts, as_json(texts)?).await {
+        Err(error) if ctid::may_be_refused(&error) => {
+            let rows = query_postgres(connection, query, texts, None).await?;
+            tracing::info!(%error, "token look-ups go by the indexes only");
+            *ctids = None;
+            Ok(rows)
+        }
+        rows => results(rows),
+    }
 }
 
 fn as_json(texts: &[&str]) -> Result<String, sqlx::Error> {
