@@ -14,10 +14,10 @@ from bench import Bench
 from cases import pbkdf2
 from databases import User
 from faults_clock import library
+from roles import grants, role
 from schema import execute, select
 from services import BINARY, SITE, Orm, Pair, our_env, run_binary, site_env, start_binary
 from terminal import Terminal
-from test_grants import grants, role
 
 pytestmark = [pytest.mark.usefixtures("binary"), pytest.mark.newest_only]
 

@@ -14,10 +14,10 @@ import wire
 from bench import Bench
 from clients import KEY, SECRET
 from databases import Database, User
+from roles import grants, role
 from schema import execute, select
 from services import Pair, start_binary
 from sites import QUICK_HASH
-from test_grants import grants, role
 
 pytestmark = [
     pytest.mark.usefixtures("binary"),

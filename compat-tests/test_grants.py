@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from clients import ALICE, KEY, SECRET, ask, login_bytes
 from databases import User
 from differences import Allowances
 from plain_site import faults_of_a_plain_site, plain_rig
-from readme import README
+from roles import grants, role
 from schema import execute
 from services import Orm, Pair, run_binary, start_binary, start_exported
 from sites import SITES
@@ -29,23 +29,6 @@ pytestmark = [
 
 BOB = User("bob", "builder", pbkdf2("sha256", 1000, SALT, "builder"))
 OLGA = User("olga", "outdated", pbkdf2("sha256", 500, "salt", "outdated"), "1" * 40)
-
-
-def grants(name: str = "grants") -> str:
-    """The statements in the README."""
-    text = README.read_text().split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
-    return text.replace("```sql", "").replace("```", "").strip()
-
-
-@contextmanager
-def role(bench: Bench, url: str, statements: str) -> Iterator[str]:
-    """The URL of a database for a new role that may do this and nothing else."""
-    name = bench.name("tokens")
-    renamed = re.sub(r"\bTO tokens;", f"TO {name};", statements)
-    assert statements.count("TO tokens;") == renamed.count(f"TO {name};") > 0
-    execute(url, f"CREATE ROLE {name} LOGIN", renamed)
-    yield url.replace("postgres:unused@", f"{name}:unused@")
-    execute(url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 def test_the_grants_of_the_readme_are_enough(

@@ -189,12 +189,8 @@ impl KeptConnection {
         apart: Option<&Apart>,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         match (self, texts) {
-            // One text by itself has a shorter statement, which takes no hints.
-            (Self::Postgres(connection, ctids @ Some(_)), [_, _, ..]) => {
-                query_by_ctid(connection, ctids, query, texts).await
-            }
-            (Self::Postgres(connection, _), texts) => {
-                query_postgres(connection, query, texts, apart).await
+            (Self::Postgres(connection, ctids), texts) => {
+                query_by_ctid(connection, ctids, query, texts, apart).await
             }
             (Self::Sqlite(connection), [text]) => {
                 results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
@@ -228,17 +224,22 @@ pub(super) async fn query_postgres(
     })
 }
 
-/// The same with hints, and without them from now on if it is those that the server refuses.
+/// The same with hints where there are some to be had, and without them from now on if it is those that the server
+/// refuses.
 async fn query_by_ctid(
     connection: &mut PgConnection,
     ctids: &mut Option<Ctids>,
     query: &ByTexts,
     texts: &[&str],
+    apart: Option<&Apart>,
 ) -> Result<Vec<QueryResult>, sqlx::Error> {
-    let Some(known) = ctids else { return query_postgres(connection, query, texts, None).await };
+    // One text by itself has a shorter statement, which takes no hints.
+    let Some(known) = ctids.as_mut().filter(|_| texts.len() > 1) else {
+        return query_postgres(connection, query, texts, apart).await;
+    };
     match known.query(connection, sql(&query.by_ctid), texts, as_json(texts)?).await {
         Err(error) if ctid::may_be_refused(&error) => {
-            let rows = query_postgres(connection, query, texts, None).await?;
+            let rows = query_postgres(connection, query, texts, apart).await?;
             tracing::info!(%error, "token look-ups go by the indexes only");
             *ctids = None;
             Ok(rows)
