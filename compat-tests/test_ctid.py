@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ import wire
 from bench import Bench
 from clients import KEY, SECRET
 from databases import Database, User
+from hole import Hole
 from roles import grants, role
 from schema import execute, select
 from services import Pair, start_binary
@@ -62,6 +64,13 @@ MOVES = (
     ("TRUNCATE authtoken_token",),
     REGENERATED,
 )
+
+
+class Other(Hole):
+    """What speaks as PostgreSQL does, and does not know that option."""
+
+    def _ask(self, server: socket.socket, data: bytes, statements: list[str]) -> None:
+        super()._ask(server, data.replace(b"random_page_cost", b"another_pagecost"), statements)
 
 
 class Clients:
@@ -113,7 +122,7 @@ def lines(bench: Bench, url: str, pattern: str) -> int:
 
 def by_ctid(bench: Bench, url: str) -> int:
     """How many statements with hints were executed."""
-    return lines(bench, url, r"LOG:  execute [^:]*: SELECT found\.\* FROM ROWS FROM")
+    return lines(bench, url, r"LOG:  execute [^:]*: SELECT .*\.ctid = ANY")
 
 
 def tids(url: str, table: str, order: str) -> list[Any]:
@@ -171,6 +180,22 @@ def test_a_role_that_may_not_read_ctid_needs_it_not(bench: Bench, pair: Pair, da
     assert by_ctid(bench, database.url) > 0
 
 
+def test_a_token_that_is_gone_is_looked_for_where_it_stood_once(
+    bench: Bench, pair: Pair, database: Database
+) -> None:
+    url = database.url
+    by_ctid_only = r"LOG:  execute [^:]*: SELECT (?!.*UNION).*\.ctid = ANY"
+    with asking(bench, pair, url) as clients:
+        for _ in range(2):
+            assert len(clients.names()) == MANY
+        execute(url, "DELETE FROM authtoken_token")
+        before = lines(bench, url, by_ctid_only)
+        assert clients.names() == {}
+        after = lines(bench, url, by_ctid_only)
+        assert clients.names() == {}
+    assert 0 < before < after == lines(bench, url, by_ctid_only)
+
+
 @pytest.mark.parametrize("table", ["auth_user", "authtoken_token"])
 def test_a_view_has_no_ctid(bench: Bench, pair: Pair, database: Database, table: str) -> None:
     """One that takes the table's place under a running service; at the start `check` would refuse it."""
@@ -212,3 +237,17 @@ def test_what_is_prepared_anew_each_time_goes_without(bench: Bench, pair: Pair, 
         for _ in range(2):
             assert len(clients.names()) == MANY
     assert by_ctid(bench, database.url) == 0
+
+
+def test_a_database_that_refuses_the_option_is_asked_without(
+    bench: Bench, pair: Pair, database: Database
+) -> None:
+    port = bench.cluster.port
+    with Other(("127.0.0.1", port)) as other:
+        url = database.url.replace(f":{port}/", f":{other.port}/")
+        with asking(bench, pair, url) as clients:
+            for _ in range(2):
+                assert len(clients.names()) == MANY
+    refused = r'unrecognized configuration parameter "another_pagecost"'
+    assert (lines(bench, database.url, f"FATAL:  {refused}"), by_ctid(bench, database.url)) == (1, 0)
+

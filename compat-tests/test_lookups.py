@@ -75,9 +75,9 @@ def test_requests_that_wait_together_share_a_select(bench: Bench, pair: Pair, ki
 
 @pytest.mark.parametrize("kind", ["postgres"])
 def test_no_look_up_reads_the_whole_table(bench: Bench, pair: Pair, kind: str) -> None:
-    """However many tokens share it, and where the table is still small too; a row that was found before is
+    """However many tokens share it, and where it is so small that it seems to cost no more; a row that was found before is
     read where it stood, by no index."""
-    url, many, rounds = bench.migrated_url(pair, kind), 2_000, 100
+    url, many, rounds = bench.migrated_url(pair, kind), 500, 100
     tables = ("authtoken_token", "auth_user")
     with psycopg.connect(url, autocommit=True) as connection:
         numbers = f"FROM generate_series(1, {many}) i"
@@ -116,8 +116,9 @@ def test_no_look_up_reads_the_whole_table(bench: Bench, pair: Pair, kind: str) -
     while clients_of(url) > 1:
         assert time.monotonic() < end
         time.sleep(0.1)
-    # Each token once, and who was alone.
-    assert many <= min(read("idx_scan")) <= many + lone + 100
+    # Each token once, and who was alone; a user's index was read for the token's foreign key before.
+    token, user = sorted(read("idx_scan"))
+    assert many <= token <= user - many <= many + lone + 100
     # What reads them once, at a start, is not meant.
     assert max(read("seq_tup_read")) < 10 * many
 

@@ -5,6 +5,7 @@
 //! parameter in PostgreSQL and in SQLite.
 
 mod apart;
+mod by_texts;
 mod ctid;
 mod entrance;
 mod kept;
@@ -27,8 +28,9 @@ use sea_orm::{
 use tokio::time::Instant;
 
 use self::apart::Apart;
+pub use self::by_texts::{ByTexts, Selected};
 use self::entrance::Entrance;
-pub use self::kept::{ByTexts, KEEP_EVERY, Kept, Selected};
+pub use self::kept::{KEEP_EVERY, Kept};
 use self::lent::Lent;
 use self::suspicion::Suspicion;
 use crate::settings::{DatabaseUrl, Settings};

@@ -1,12 +1,13 @@
 //! Where rows stood when they were last found, so that PostgreSQL need not look for them.
 //!
 //! `ctid` is a row's page and its item on that. In a table of millions most of what a look-up costs is the way through
-//! two indexes, whose pages the processor's caches do not hold. A statement that is told where the rows may stand reads
-//! them there, if the row of the table still has the text and the other one belongs to it; if not, it looks for the
-//! text as ever. So a `ctid` is a hint, whatever happened to the row since: nothing of a row is remembered.
+//! two indexes, whose pages the processor's caches do not hold. A statement that is told where rows may stand reads
+//! them there, and each that is joined to its other one tells its text: who asked for a text takes the row that has it,
+//! whatever stands elsewhere by now. A text whose row is not among them is looked up as ever. So a `ctid` is a hint,
+//! whatever happened to the row since: nothing of a row is remembered.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -14,7 +15,13 @@ use std::str::FromStr;
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::postgres::{PgArguments, PgRow};
 use sea_orm::sqlx::types::Text;
-use sea_orm::sqlx::{self, Arguments, PgConnection, Row, SqlSafeStr};
+use sea_orm::sqlx::{self, Arguments, PgConnection, Row};
+
+use super::by_texts::{ByTexts, as_json, sql_of};
+
+/// What a connection is told for these statements: else PostgreSQL would read a small table as a whole, by which it
+/// saves pages, and compare each of its rows with each place.
+pub(super) const OPTION: (&str, &str) = ("random_page_cost", "0");
 
 /// Places of one age: as many as fit 65,536 buckets of 25 bytes, before the table would double.
 const MAX_OF_AN_AGE: usize = 57_344;
@@ -56,44 +63,55 @@ pub(super) struct Ctids {
 }
 
 impl Ctids {
-    /// The two tables of `from` are joined; `tables` are their aliases, the one with the text first.
-    ///
-    /// The second branch is not begun where the first has found the row. A text of which nothing is known passes the
-    /// first by; the `ctid`s of its rows are told.
-    pub(super) fn sql(columns: &str, from: &str, text: &str, [first, second]: [&str; 2]) -> String {
-        format!(
-            "SELECT found.* FROM ROWS FROM (pg_catalog.json_array_elements_text(CAST($1 AS json)), \
-             pg_catalog.unnest(CAST(CAST($2 AS text[]) AS pg_catalog.tid[])), \
-             pg_catalog.unnest(CAST(CAST($3 AS text[]) AS pg_catalog.tid[]))) \
-             AS wanted (text, first, second) CROSS JOIN LATERAL (\
-             SELECT {columns}, CAST(NULL AS text) AS first, CAST(NULL AS text) AS second FROM {from} \
-             WHERE wanted.first IS NOT NULL AND {first}.ctid = wanted.first AND {second}.ctid = wanted.second \
-             AND {text} = wanted.text UNION ALL \
-             SELECT {columns}, CAST({first}.ctid AS text), CAST({second}.ctid AS text) FROM {from} \
-             WHERE {text} = wanted.text LIMIT 1) AS found"
-        )
-    }
-
-    /// The rows of these texts by that statement, each of which begins with its text.
+    /// The rows of these texts, each of which begins with its text; there may be others among them.
     pub(super) async fn query(
         &mut self,
         connection: &mut PgConnection,
-        sql: impl SqlSafeStr,
+        query: &ByTexts,
         texts: &[&str],
-        list: String,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let (mut known, mut places, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for text in texts {
+            if let Some(place) = self.get(text) {
+                known.push(*text);
+                places.push(place);
+            } else {
+                others.push(*text);
+            }
+        }
+        let mut rows = self.fetch(connection, query, &places, &others).await?;
+        let found: HashSet<&str> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
+        known.retain(|text| !found.contains(text));
+        if !known.is_empty() {
+            for text in &known {
+                self.forget(text);
+            }
+            rows.extend(self.fetch(connection, query, &[], &known).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn fetch(
+        &mut self,
+        connection: &mut PgConnection,
+        query: &ByTexts,
+        places: &[(Tid, Tid)],
+        texts: &[&str],
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut values = PgArguments::default();
-        values.add(list).map_err(sqlx::Error::Encode)?;
-        let (first, second): (Vec<_>, Vec<_>) = texts
-            .iter()
-            .map(|text| self.get(text).map(|(first, second)| (Text(first), Text(second))).unzip())
-            .unzip();
-        for places in [first, second] {
-            values.add(places).map_err(sqlx::Error::Encode)?;
-        }
-        let rows = sqlx::query_with(sql, values).fetch_all(connection).await?;
-        for row in &rows {
-            self.learn(row);
+        values.add(array(places.iter().map(|(first, _)| first))).map_err(sqlx::Error::Encode)?;
+        values.add(array(places.iter().map(|(_, second)| second))).map_err(sqlx::Error::Encode)?;
+        let sql = if texts.is_empty() {
+            &query.at
+        } else {
+            values.add(as_json(texts)?).map_err(sqlx::Error::Encode)?;
+            &query.at_or_many
+        };
+        let rows = sqlx::query_with(sql_of(sql), values).fetch_all(connection).await?;
+        if !texts.is_empty() {
+            for row in &rows {
+                self.learn(row);
+            }
         }
         Ok(rows)
     }
@@ -106,6 +124,12 @@ impl Ctids {
         let known = self.older.remove(&hash)?;
         self.insert(hash, known);
         Some(known)
+    }
+
+    fn forget(&mut self, text: &str) {
+        let hash = self.hasher.hash_one(text);
+        self.recent.remove(&hash);
+        self.older.remove(&hash);
     }
 
     /// Of a row that was found by its text; of one that was found by a hint nothing is told.
@@ -131,6 +155,18 @@ impl Ctids {
         }
         self.recent.insert(hash, places);
     }
+}
+
+/// An array's text.
+fn array<'a>(tids: impl Iterator<Item = &'a Tid>) -> String {
+    let mut text = String::from("{");
+    for tid in tids {
+        let comma = if text.len() > 1 { "," } else { "" };
+        // A text takes whatever is written.
+        let _ = write!(text, "{comma}\"{tid}\"");
+    }
+    text.push('}');
+    text
 }
 
 /// Whether the server may have refused the statement for its `ctid`s: a view has none, a user may have no right to read

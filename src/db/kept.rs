@@ -1,15 +1,15 @@
 //! A connection outside the pool, for the look-ups of tokens.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_executor::block_on;
 use sea_orm::sqlx::postgres::PgArguments;
-use sea_orm::sqlx::{self, Arguments, AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sea_orm::sqlx::{self, Arguments, Connection, PgConnection, SqliteConnection};
 use sea_orm::{DbBackend, DbErr, QueryResult, RuntimeErr};
 use tokio::time::Instant;
 
 use super::apart::Apart;
+use super::by_texts::{ByTexts, as_json, sql_of};
 use super::ctid::{self, Ctids};
 use super::{Database, DatabaseError, is_broken};
 
@@ -22,56 +22,6 @@ const ASK_AFTER: Duration = Duration::from_secs(4);
 
 /// How often [`Kept::keep`] is to be called at least.
 pub const KEEP_EVERY: Duration = Duration::from_secs(5);
-
-/// A query by one text, and by any number of them as a JSON list.
-///
-/// Why not `= ANY($1)`? PostgreSQL estimates its rows by the length of the array: it finds a plan for this length
-/// better than the prepared one and plans anew most of the time, or reads the whole table, comparing each key with
-/// each text. For a JSON list of any length it guesses 100 rows, so that one prepared plan serves all; and `OFFSET 0`
-/// keeps it from joining the list to the whole table: each text is looked up by itself, by the index once the table has
-/// more than a few pages, if its column has one, as Django's have. One text needs no list.
-#[derive(Debug, Clone)]
-pub struct ByTexts {
-    one: Arc<str>,
-    many: Arc<str>,
-    /// The same with hints, for PostgreSQL.
-    by_ctid: Arc<str>,
-}
-
-/// What is selected by a text.
-#[derive(Debug)]
-pub struct Selected<'a> {
-    /// The first is the text.
-    pub columns: &'a str,
-    /// Two tables that are joined.
-    pub from: &'a str,
-    /// Their aliases; the first has the text.
-    pub tables: [&'a str; 2],
-    /// What is compared to the text.
-    pub text: &'a str,
-}
-
-impl ByTexts {
-    pub(super) fn new(selected: &Selected<'_>, backend: DbBackend) -> Self {
-        let Selected { columns, from, tables, text } = *selected;
-        let select = format!("SELECT {columns} FROM {from} WHERE {text}");
-        let many = match backend {
-            DbBackend::Sqlite => format!("{select} IN (SELECT value FROM json_each($1))"),
-            _ => format!(
-                "SELECT found.* FROM pg_catalog.json_array_elements_text(CAST($1 AS json)) AS wanted (text) \
-                 CROSS JOIN LATERAL ({select} = wanted.text OFFSET 0) AS found"
-            ),
-        };
-        let by_ctid = Ctids::sql(columns, from, text, tables);
-        Self { one: format!("{select} = $1").into(), many: many.into(), by_ctid: by_ctid.into() }
-    }
-
-    /// The query by one text, its only value.
-    #[must_use]
-    pub fn one(&self) -> &str {
-        &self.one
-    }
-}
 
 /// A connection outside the pool, made when it is needed and kept while it works.
 ///
@@ -135,7 +85,7 @@ impl Kept {
         }
     }
 
-    /// All rows of a query whose only value is a list of texts.
+    /// All rows of a query whose only value is a list of texts; there may be rows of other texts among them.
     ///
     /// A connection that fails is not used again. If it was an old one, the server may only have
     /// closed it, and the query is sent once more on a new one.
@@ -174,10 +124,21 @@ impl Kept {
             return Ok(KeptConnection::Sqlite(Box::new(connection)));
         }
         let options = pool.get_postgres_connection_pool().connect_options();
+        // A statement that is prepared anew each time costs more than the way through an index.
+        if !self.database.is_pooled_by_transactions() {
+            let by_ctid = (*options).clone().options([ctid::OPTION]);
+            match PgConnection::connect_with(&by_ctid).await {
+                // Poolers refuse options, and what only speaks as PostgreSQL does may not know this one; whatever else it is
+                // comes again.
+                Err(sqlx::Error::Database(_)) => {}
+                connected => {
+                    let ctids = Some(Ctids::default());
+                    return Ok(KeptConnection::Postgres(Box::new(connected?), ctids));
+                }
+            }
+        }
         let connection = PgConnection::connect_with(&options).await?;
-        // A statement that is planned anew each time costs more than the way through an index.
-        let ctids = (!self.database.is_pooled_by_transactions()).then(Ctids::default);
-        Ok(KeptConnection::Postgres(Box::new(connection), ctids))
+        Ok(KeptConnection::Postgres(Box::new(connection), None))
     }
 }
 
@@ -192,12 +153,14 @@ impl KeptConnection {
             (Self::Postgres(connection, ctids), texts) => {
                 query_by_ctid(connection, ctids, query, texts, apart).await
             }
-            (Self::Sqlite(connection), [text]) => {
-                results(sqlx::query(sql(&query.one)).bind(text).fetch_all(&mut **connection).await)
-            }
+            (Self::Sqlite(connection), [text]) => results(
+                sqlx::query(sql_of(&query.one)).bind(text).fetch_all(&mut **connection).await,
+            ),
             (Self::Sqlite(connection), texts) => {
                 let list = as_json(texts)?;
-                results(sqlx::query(sql(&query.many)).bind(list).fetch_all(&mut **connection).await)
+                results(
+                    sqlx::query(sql_of(&query.many)).bind(list).fetch_all(&mut **connection).await,
+                )
             }
         }
     }
@@ -213,10 +176,10 @@ pub(super) async fn query_postgres(
     let mut values = PgArguments::default();
     let sql = if let [text] = texts {
         values.add(*text).map_err(sqlx::Error::Encode)?;
-        sql(&query.one)
+        sql_of(&query.one)
     } else {
         values.add(as_json(texts)?).map_err(sqlx::Error::Encode)?;
-        sql(&query.many)
+        sql_of(&query.many)
     };
     results(match apart {
         Some(apart) => apart.query(connection, sql, values).await,
@@ -237,7 +200,7 @@ async fn query_by_ctid(
     let Some(known) = ctids.as_mut().filter(|_| texts.len() > 1) else {
         return query_postgres(connection, query, texts, apart).await;
     };
-    match known.query(connection, sql(&query.by_ctid), texts, as_json(texts)?).await {
+    match known.query(connection, query, texts).await {
         Err(error) if ctid::may_be_refused(&error) => {
             let rows = query_postgres(connection, query, texts, apart).await?;
             tracing::info!(%error, "token look-ups go by the indexes only");
@@ -246,15 +209,6 @@ async fn query_by_ctid(
         }
         rows => results(rows),
     }
-}
-
-fn as_json(texts: &[&str]) -> Result<String, sqlx::Error> {
-    serde_json::to_string(texts).map_err(|error| sqlx::Error::Encode(error.into()))
-}
-
-/// Made of names in this program only.
-fn sql(sql: &Arc<str>) -> AssertSqlSafe<Arc<str>> {
-    AssertSqlSafe(Arc::clone(sql))
 }
 
 fn results<R: Into<QueryResult>>(
@@ -268,7 +222,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::db::Missing;
+    use crate::db::{Missing, Selected};
     use crate::settings::Settings;
 
     /// A file that there may not have been; it is not made again.
