@@ -75,8 +75,10 @@ def test_requests_that_wait_together_share_a_select(bench: Bench, pair: Pair, ki
 
 @pytest.mark.parametrize("kind", ["postgres"])
 def test_no_look_up_reads_the_whole_table(bench: Bench, pair: Pair, kind: str) -> None:
-    """However many tokens share it, and where it is so small that it seems to cost no more; a row that was found before is
-    read where it stood, by no index."""
+    """However many tokens share it, and where it is so small that it seems to cost no more.
+
+    A row that was found before is read where it stood, by no index.
+    """
     url, many, rounds = bench.migrated_url(pair, kind), 500, 100
     tables = ("authtoken_token", "auth_user")
     with psycopg.connect(url, autocommit=True) as connection:
