@@ -250,4 +250,3 @@ def test_a_database_that_refuses_the_option_is_asked_without(
                 assert len(clients.names()) == MANY
     refused = r'unrecognized configuration parameter "another_pagecost"'
     assert (lines(bench, database.url, f"FATAL:  {refused}"), by_ctid(bench, database.url)) == (1, 0)
-
