@@ -15,10 +15,11 @@ import wire
 from bench import Bench
 from clients import KEY, SECRET
 from databases import Database, User
+from faults_clients import at_rest
 from hole import Hole
 from roles import grants, role
 from schema import execute, select
-from services import Pair, start_binary
+from services import Pair, Service, start_binary
 from sites import QUICK_HASH
 
 pytestmark = [
@@ -33,6 +34,10 @@ PEOPLE = [User(f"user{number}", "", "!", key) for number, key in enumerate(KEYS)
 SETTINGS = QUICK_HASH | {"FORWARD_AUTH": True, "FORWARD_AUTH_GROUPS_HEADER": "X-Groups", "REQUEST_THREADS": 1}
 CURRENT = (
     'SELECT t."key", u.username FROM authtoken_token t JOIN auth_user u ON u.id = t.user_id WHERE u.is_active'
+)
+LOST = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
 # With other keys than before, each in the place of the same user's.
 REGENERATED = (
@@ -76,16 +81,33 @@ class Other(Hole):
 class Clients:
     """64 of them, who ask at the same time."""
 
-    def __init__(self, address: tuple[str, int], kept: ExitStack) -> None:
-        self.connections = [kept.enter_context(wire.Connection(address)) for _ in range(64)]
+    def __init__(self, service: Service, kept: ExitStack) -> None:
+        self.service = service
+        self.connections = [kept.enter_context(wire.Connection(service.address)) for _ in range(64)]
 
     def ask(self, keys: Sequence[str]) -> dict[str, wire.Response]:
         """The answers for at most so many keys."""
         asked = dict(zip(keys, self.connections, strict=False))
-        for key, connection in asked.items():
-            request = SECRET.replace(b"/secret/", b"/forward-auth/")
-            connection.send(request.replace(KEY.encode(), key.encode()))
+        for key in asked:
+            self.send(key, asked[key])
         return {key: connection.receive() for key, connection in asked.items()}
+
+    def send(self, key: str, connection: wire.Connection) -> None:
+        """One question."""
+        request = SECRET.replace(b"/secret/", b"/forward-auth/")
+        connection.send(request.replace(KEY.encode(), key.encode()))
+
+    def ask_together(self, url: str) -> set[int]:
+        """Two look-ups: while a lock holds the first key's, all others gather."""
+        first, *others = self.connections
+        with psycopg.connect(url) as holder:
+            holder.execute("LOCK TABLE authtoken_token IN ACCESS EXCLUSIVE MODE")
+            self.send(KEYS[0], first)
+            at_rest(self.service)
+            for key, connection in zip(KEYS[1:], others, strict=False):
+                self.send(key, connection)
+            at_rest(self.service)
+        return {connection.receive().status for connection in self.connections}
 
     def names(self) -> dict[str, str]:
         """Whom each key stands for, of those that are good."""
@@ -111,7 +133,7 @@ def asking(bench: Bench, pair: Pair, url: str, pooling: bool = False) -> Iterato
         ) as service,
         ExitStack() as kept,
     ):
-        yield Clients(service.address, kept)
+        yield Clients(service, kept)
 
 
 def lines(bench: Bench, url: str, pattern: str) -> int:
@@ -123,6 +145,11 @@ def lines(bench: Bench, url: str, pattern: str) -> int:
 def by_ctid(bench: Bench, url: str) -> int:
     """How many statements with hints were executed."""
     return lines(bench, url, r"LOG:  execute [^:]*: SELECT .*\.ctid = ANY")
+
+
+def only_by_ctid(bench: Bench, url: str) -> int:
+    """How many of them asked for no other row."""
+    return lines(bench, url, r"LOG:  execute [^:]*: SELECT (?!.*UNION).*\.ctid = ANY")
 
 
 def tids(url: str, table: str, order: str) -> list[Any]:
@@ -184,16 +211,14 @@ def test_a_token_that_is_gone_is_looked_for_where_it_stood_once(
     bench: Bench, pair: Pair, database: Database
 ) -> None:
     url = database.url
-    by_ctid_only = r"LOG:  execute [^:]*: SELECT (?!.*UNION).*\.ctid = ANY"
     with asking(bench, pair, url) as clients:
-        for _ in range(2):
-            assert len(clients.names()) == MANY
+        # By the index, and by `ctid`.
+        assert [clients.ask_together(url) for _ in range(2)] == [{200}] * 2
+        assert (by_ctid(bench, url), only_by_ctid(bench, url)) == (2, 1)
         execute(url, "DELETE FROM authtoken_token")
-        before = lines(bench, url, by_ctid_only)
-        assert clients.names() == {}
-        after = lines(bench, url, by_ctid_only)
-        assert clients.names() == {}
-    assert 0 < before < after == lines(bench, url, by_ctid_only)
+        # By both, and by the index.
+        assert [clients.ask_together(url) for _ in range(2)] == [{401}] * 2
+    assert (by_ctid(bench, url), only_by_ctid(bench, url)) == (5, 2)
 
 
 @pytest.mark.parametrize("table", ["auth_user", "authtoken_token"])
@@ -211,8 +236,7 @@ def test_a_view_has_no_ctid(bench: Bench, pair: Pair, database: Database, table:
         execute(url, f"DROP VIEW {table}", f"ALTER TABLE {table}_kept RENAME TO {table}")
         assert len(clients.names()) == MANY
         assert by_ctid(bench, url) == before > 0
-        lost = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        execute(url, f"{lost} WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        execute(url, LOST)
         for _ in range(2):
             assert len(clients.names()) == MANY
     assert by_ctid(bench, url) > before
@@ -243,10 +267,14 @@ def test_a_database_that_refuses_the_option_is_asked_without(
     bench: Bench, pair: Pair, database: Database
 ) -> None:
     port = bench.cluster.port
+    refused = r'FATAL:  unrecognized configuration parameter "another_pagecost"'
     with Other(("127.0.0.1", port)) as other:
         url = database.url.replace(f":{port}/", f":{other.port}/")
         with asking(bench, pair, url) as clients:
-            for _ in range(2):
-                assert len(clients.names()) == MANY
-    refused = r'unrecognized configuration parameter "another_pagecost"'
-    assert (lines(bench, database.url, f"FATAL:  {refused}"), by_ctid(bench, database.url)) == (1, 0)
+            assert len(clients.names()) == MANY
+            before = lines(bench, database.url, refused)
+            # It is known by the next connection.
+            execute(database.url, LOST)
+            assert len(clients.names()) == MANY
+    assert lines(bench, database.url, refused) == before > 0
+    assert by_ctid(bench, database.url) == 0

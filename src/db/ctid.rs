@@ -63,7 +63,7 @@ pub(super) struct Ctids {
 }
 
 impl Ctids {
-    /// The rows of these texts, each of which begins with its text; there may be others among them.
+    /// The rows of these texts, each of which begins with its text.
     pub(super) async fn query(
         &mut self,
         connection: &mut PgConnection,
@@ -80,8 +80,10 @@ impl Ctids {
             }
         }
         let mut rows = self.fetch(connection, query, &places, &others).await?;
-        let found: HashSet<&str> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
-        known.retain(|text| !found.contains(text));
+        // Where a row stood there may be another one, of a text that nobody has asked for.
+        let mut missing: HashSet<&str> = texts.iter().copied().collect();
+        rows.retain(|row| row.try_get(0).is_ok_and(|text: &str| missing.remove(text)));
+        known.retain(|text| missing.contains(text));
         if !known.is_empty() {
             for text in &known {
                 self.forget(text);

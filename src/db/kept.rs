@@ -31,6 +31,8 @@ pub struct Kept {
     database: Database,
     /// With the moment of its last answer.
     connection: Option<(Instant, KeptConnection)>,
+    /// Whether a connection may be told what [`Ctids`] need.
+    takes_option: bool,
 }
 
 /// An idle connection lets go of SQLite's file before this returns, not at some time later: the pool, which closes after
@@ -54,7 +56,9 @@ impl Kept {
     /// To the same database as the pool; nothing is connected to yet.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, connection: None }
+        // A statement that is prepared anew each time costs more than the way through an index.
+        let takes_option = !database.is_pooled_by_transactions();
+        Self { database, connection: None, takes_option }
     }
 
     /// Has a connection before somebody needs it, and asks an idle one whether it works: to connect and then to look up
@@ -85,7 +89,7 @@ impl Kept {
         }
     }
 
-    /// All rows of a query whose only value is a list of texts; there may be rows of other texts among them.
+    /// All rows of a query whose only value is a list of texts.
     ///
     /// A connection that fails is not used again. If it was an old one, the server may only have
     /// closed it, and the query is sent once more on a new one.
@@ -96,18 +100,18 @@ impl Kept {
     ) -> Result<Vec<QueryResult>, DatabaseError> {
         let timeout = self.database.timeout;
         let answer = async {
-            let apart = self.database.apart.as_ref();
+            let apart = self.database.apart.clone();
             // Taken out, so that a query which is given up takes its connection with it.
             let kept = self.connection.take().filter(|(used, _)| used.elapsed() < MAX_IDLE);
             if let Some((_, mut connection)) = kept {
-                let answer = connection.query_texts(query, texts, apart).await;
+                let answer = connection.query_texts(query, texts, apart.as_ref()).await;
                 if !answer.as_ref().is_err_and(is_broken) {
                     self.connection = Some((Instant::now(), connection));
                     return answer;
                 }
             }
             let mut connection = self.open().await?;
-            let rows = connection.query_texts(query, texts, apart).await?;
+            let rows = connection.query_texts(query, texts, apart.as_ref()).await?;
             self.connection = Some((Instant::now(), connection));
             Ok::<_, sqlx::Error>(rows)
         };
@@ -116,7 +120,7 @@ impl Kept {
         rows.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())).into())
     }
 
-    async fn open(&self) -> Result<KeptConnection, sqlx::Error> {
+    async fn open(&mut self) -> Result<KeptConnection, sqlx::Error> {
         let pool = self.database.connection();
         if pool.get_database_backend() == DbBackend::Sqlite {
             let options = pool.get_sqlite_connection_pool().connect_options();
@@ -124,13 +128,12 @@ impl Kept {
             return Ok(KeptConnection::Sqlite(Box::new(connection)));
         }
         let options = pool.get_postgres_connection_pool().connect_options();
-        // A statement that is prepared anew each time costs more than the way through an index.
-        if !self.database.is_pooled_by_transactions() {
+        let mut refused = None;
+        if self.takes_option {
             let by_ctid = (*options).clone().options([ctid::OPTION]);
             match PgConnection::connect_with(&by_ctid).await {
-                // Poolers refuse options, and what only speaks as PostgreSQL does may not know this one; whatever else it is
-                // comes again.
-                Err(sqlx::Error::Database(_)) => {}
+                // Most poolers refuse options, and what only speaks as PostgreSQL does may not know this one.
+                Err(sqlx::Error::Database(error)) if !is_passing(&*error) => refused = Some(error),
                 connected => {
                     let ctids = Some(Ctids::default());
                     return Ok(KeptConnection::Postgres(Box::new(connected?), ctids));
@@ -138,8 +141,17 @@ impl Kept {
             }
         }
         let connection = PgConnection::connect_with(&options).await?;
+        if let Some(error) = refused {
+            tracing::info!(%error, "token look-ups go by the indexes only");
+            self.takes_option = false;
+        }
         Ok(KeptConnection::Postgres(Box::new(connection), None))
     }
+}
+
+/// A server that has no room, or that starts or ends.
+fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.code().is_some_and(|code| code.starts_with("53") || code.starts_with("57"))
 }
 
 impl KeptConnection {
