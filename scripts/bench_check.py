@@ -49,16 +49,26 @@ def median(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: statistics.median(found[key] for found in rounds) for key in rounds[0]}
 
 
-def alternating(runs: dict[str, Callable[[], dict[str, Any]]], rounds: int) -> Figures:
+def in_rounds(runs: dict[str, Callable[[], dict[str, Any]]], rounds: int) -> dict[str, list[dict[str, Any]]]:
     """All of them once in every round, so that a busy moment of the machine, or hour, meets all."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             found[name].append(run())
-    medians = {name: median(rounds) for name, rounds in found.items()}
-    for name, figure in medians.items():
+    return found
+
+
+def medians(found: dict[str, list[dict[str, Any]]]) -> Figures:
+    """Of each, told."""
+    figures = {name: median(rounds) for name, rounds in found.items()}
+    for name, figure in figures.items():
         print(f"{name:24} {json.dumps(figure)}", flush=True)
-    return medians
+    return figures
+
+
+def alternating(runs: dict[str, Callable[[], dict[str, Any]]], rounds: int) -> Figures:
+    """The medians of so many rounds."""
+    return medians(in_rounds(runs, rounds))
 
 
 def checks(

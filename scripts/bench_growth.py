@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_check import Figures, alternating
+from bench_check import Figures, alternating, in_rounds, medians
 from bench_load import (
     ALONE,
     KEY,
@@ -119,30 +119,44 @@ def shared(service: Service, server: int, clients: int, seconds: float, asked: A
 
 def by_size(work: Bench, pair: Pair, urls: dict[int, str], seconds: float, rounds: int) -> Figures:
     """As many different tokens of each table, taken evenly from all of it, so that only the table grows: by
-    one client, each of whose checks is a SELECT of its own, and by 64; and the same look-ups by pgbench."""
+    one client, each of whose checks is a SELECT of its own, and by 64; and the same look-ups by pgbench.
+
+    How a check's CPU grows is told beside that of the smallest table in the same round. The machine is not as fast at
+    all times, so rounds are short and many.
+    """
     different = min(urls)
     server = work.cluster.process.child.pid
     services = {size: start_binary(pair, url, OPERATIONS, work.log("ours")) for size, url in urls.items()}
     runs: dict[str, Callable[[], dict[str, Any]]] = {
         f"{size:,} tokens, {many(clients)}": functools.partial(
-            shared, service, server, clients, seconds, Asked(size, different=different)
+            shared, service, server, clients, seconds / 3, Asked(size, different=different)
         )
         for clients in (1, 64)
         for size, service in services.items()
     }
     runs |= {
         f"{size:,} tokens, pgbench": functools.partial(
-            pgbench, url, server, PGBENCH, seconds, Asked(size, different=different), work.folder
+            pgbench, url, server, PGBENCH, seconds / 3, Asked(size, different=different), work.folder
         )
         for size, url in urls.items()
     }
     try:
         # Once before it counts: the pages that are asked for are in memory then.
-        alternating(runs, 1)
-        return alternating(runs, rounds)
+        in_rounds(runs, 1)
+        found = in_rounds(runs, rounds * 3)
     finally:
         for service in services.values():
             service.stop()
+    for name, figures in found.items():
+        smallest = found[f"{different:,} tokens, {name.split(', ')[-1]}"]
+        for one, first in zip(figures, smallest, strict=True):
+            one["growth"] = cpu(one) / cpu(first)
+    return medians(found)
+
+
+def cpu(one: dict[str, Any]) -> float:
+    """What a check took, of the service and of PostgreSQL."""
+    return float(one.get("cpu", 0) + one["postgres_cpu"])
 
 
 def by_clients(
@@ -212,17 +226,18 @@ def text(found: dict[str, Any]) -> str:
     """The figures for the README."""
     figures: Figures = found["figures"]
     lines = [
-        "| | req/s | p50 / p99 ms | tokens a SELECT | µs of the service / of PostgreSQL | RSS MB |",
-        "|---|---|---|---|---|---|",
+        "| | req/s | p50 / p99 ms | tokens a SELECT | µs of the service / of PostgreSQL | x of the smallest table | RSS MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, one in figures.items():
         each = f"{one['shared']:.1f}" if "shared" in one else ""
+        growth = f"{one['growth']:.2f}" if "growth" in one else ""
         if "cpu" not in one:
-            lines.append(f"| {name} | {one['rate']:,.0f} | | 1.0 | {one['postgres_cpu']:.1f} | |")
+            lines.append(f"| {name} | {one['rate']:,.0f} | | 1.0 | {one['postgres_cpu']:.1f} | {growth} | |")
             continue
         lines.append(
             f"| {name} | {one['rate']:,.0f} | {one['p50']:.2f} / {one['p99']:.2f} | {each} "
-            f"| {one['cpu']:.1f} / {one['postgres_cpu']:.1f} | {one['rss']:.0f} |"
+            f"| {one['cpu']:.1f} / {one['postgres_cpu']:.1f} | {growth} | {one['rss']:.0f} |"
         )
     return "\n".join([*lines, "", f"Measured on {found['when']}."])
 
@@ -235,20 +250,20 @@ def draw(found: dict[str, Any], file: Path) -> None:
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    rows = {
-        int(name.split()[0].replace(",", "")): one
-        for name, one in figures.items()
-        if name.endswith("tokens, 1 client")
-    }
     axes = pyplot.subplots(figsize=(6, 3.5))[1]
-    for part, label in (("cpu", "this service"), ("postgres_cpu", "PostgreSQL")):
-        axes.plot(list(rows), [one[part] for one in rows.values()], marker="o", label=label)
+    for clients, style in ((1, "o-"), (64, "o--")):
+        told = f" tokens, {many(clients)}"
+        rows = {name.removesuffix(told): one for name, one in figures.items() if name.endswith(told)}
+        tokens = [int(size.replace(",", "")) for size in rows]
+        for part, label, color in (("cpu", "this service", "C0"), ("postgres_cpu", "PostgreSQL", "C1")):
+            costs = [one[part] for one in rows.values()]
+            axes.plot(tokens, costs, style, color=color, label=f"{label}, {many(clients)}")
     axes.set(
         xscale="log",
         ylim=(0, None),
         xlabel="tokens in the table",
         ylabel="µs of CPU a check",
-        title="1 client, 2 cores",
+        title="2 cores",
     )
     axes.grid(alpha=0.3)
     axes.legend()
