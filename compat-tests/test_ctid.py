@@ -144,12 +144,12 @@ def lines(bench: Bench, url: str, pattern: str) -> int:
 
 def by_ctid(bench: Bench, url: str) -> int:
     """How many statements with hints were executed."""
-    return lines(bench, url, r"LOG:  execute [^:]*: SELECT .*\.ctid = ANY")
+    return lines(bench, url, r"LOG:  execute [^:]*: SELECT .*\.ctid = ")
 
 
 def only_by_ctid(bench: Bench, url: str) -> int:
     """How many of them asked for no other row."""
-    return lines(bench, url, r"LOG:  execute [^:]*: SELECT (?!.*UNION).*\.ctid = ANY")
+    return lines(bench, url, r"LOG:  execute [^:]*: SELECT (?!.*UNION).*\.ctid = ")
 
 
 def tids(url: str, table: str, order: str) -> list[Any]:
@@ -214,11 +214,11 @@ def test_a_token_that_is_gone_is_looked_for_where_it_stood_once(
     with asking(bench, pair, url) as clients:
         # By the index, and by `ctid`.
         assert [clients.ask_together(url) for _ in range(2)] == [{200}] * 2
-        assert (by_ctid(bench, url), only_by_ctid(bench, url)) == (2, 1)
+        assert (by_ctid(bench, url), only_by_ctid(bench, url)) == (3, 2)
         execute(url, "DELETE FROM authtoken_token")
         # By both, and by the index.
         assert [clients.ask_together(url) for _ in range(2)] == [{401}] * 2
-    assert (by_ctid(bench, url), only_by_ctid(bench, url)) == (5, 2)
+    assert (by_ctid(bench, url), only_by_ctid(bench, url)) == (7, 4)
 
 
 @pytest.mark.parametrize("table", ["auth_user", "authtoken_token"])

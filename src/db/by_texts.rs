@@ -16,14 +16,24 @@ use sea_orm::sqlx::{self, AssertSqlSafe};
 pub struct ByTexts {
     pub(super) one: Arc<str>,
     pub(super) many: Arc<str>,
-    /// PostgreSQL's rows at places, whatever their text is; `$1` and `$2` are the places in both tables,
-    /// `{"(0,1)","(0,2)"}`.
+    /// By where rows may stand, for PostgreSQL.
+    pub(super) by_ctid: ByCtid,
+}
+
+/// Rows at places, whatever their text is, and rows by texts, of which their own places are told.
+#[derive(Debug, Clone)]
+pub(super) struct ByCtid {
+    /// At one place in both tables: `$1` and `$2`, `(0,1)`.
+    pub at_one: Arc<str>,
+    /// At any number of them: `{"(0,1)","(0,2)"}`.
     ///
     /// Why two lists, and not each pair by itself? PostgreSQL reads a list of places in one go. The length of one that a
     /// subquery makes it does not guess anew each time, so that one plan serves all here too.
-    pub(super) at: Arc<str>,
-    /// The same, and those by the texts of `$3`, of which their own places are told.
-    pub(super) at_or_many: Arc<str>,
+    pub at: Arc<str>,
+    /// By one text.
+    pub one: Arc<str>,
+    /// At any number of places, and by the texts of `$3`.
+    pub at_or_many: Arc<str>,
 }
 
 /// What is selected by a text.
@@ -41,29 +51,16 @@ pub struct Selected<'a> {
 
 impl ByTexts {
     pub(super) fn new(selected: &Selected<'_>, backend: DbBackend) -> Self {
-        let Selected { columns, from, tables, text } = *selected;
+        let Selected { columns, from, text, .. } = *selected;
         let select = format!("SELECT {columns} FROM {from} WHERE {text}");
         let many = match backend {
             DbBackend::Sqlite => format!("{select} IN (SELECT value FROM json_each($1))"),
             _ => by_list(selected, "$1"),
         };
-        let [first, second] = tables;
-        let listed = |table, places| {
-            format!(
-                "{table}.ctid = ANY (ARRAY (SELECT pg_catalog.unnest(CAST(CAST({places} AS text) AS pg_catalog.tid[]))))"
-            )
-        };
-        let at = format!("FROM {from} WHERE {} AND {}", listed(first, "$1"), listed(second, "$2"));
-        let told = format!("{columns}, CAST({first}.ctid AS text), CAST({second}.ctid AS text)");
-        let many_with_places = by_list(&Selected { columns: &told, ..*selected }, "$3");
-        let at_or_many = format!(
-            "SELECT {columns}, CAST(NULL AS text), CAST(NULL AS text) {at} UNION ALL {many_with_places}"
-        );
         Self {
             one: format!("{select} = $1").into(),
             many: many.into(),
-            at: format!("SELECT {columns} {at}").into(),
-            at_or_many: at_or_many.into(),
+            by_ctid: ByCtid::new(selected),
         }
     }
 
@@ -71,6 +68,32 @@ impl ByTexts {
     #[must_use]
     pub fn one(&self) -> &str {
         &self.one
+    }
+}
+
+impl ByCtid {
+    fn new(selected: &Selected<'_>) -> Self {
+        let Selected { columns, from, tables: [first, second], text } = *selected;
+        let at = |[of_first, of_second]: [String; 2]| {
+            format!("FROM {from} WHERE {first}.ctid {of_first} AND {second}.ctid {of_second}")
+        };
+        let at_one =
+            at(["$1", "$2"]
+                .map(|place| format!("= CAST(CAST({place} AS text) AS pg_catalog.tid)")));
+        let at = at(["$1", "$2"].map(|places| {
+            format!("= ANY (ARRAY (SELECT pg_catalog.unnest(CAST(CAST({places} AS text) AS pg_catalog.tid[]))))")
+        }));
+        let told = format!("{columns}, CAST({first}.ctid AS text), CAST({second}.ctid AS text)");
+        let many = by_list(&Selected { columns: &told, ..*selected }, "$3");
+        let at_or_many = format!(
+            "SELECT {columns}, CAST(NULL AS text), CAST(NULL AS text) {at} UNION ALL {many}"
+        );
+        Self {
+            at_one: format!("SELECT {columns} {at_one}").into(),
+            at: format!("SELECT {columns} {at}").into(),
+            one: format!("SELECT {told} FROM {from} WHERE {text} = $1").into(),
+            at_or_many: at_or_many.into(),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use sea_orm::sqlx::postgres::{PgArguments, PgRow};
 use sea_orm::sqlx::types::Text;
 use sea_orm::sqlx::{self, Arguments, PgConnection, Row};
 
-use super::by_texts::{ByTexts, as_json, sql_of};
+use super::by_texts::{ByCtid, as_json, sql_of};
 
 /// What a connection is told for these statements: else PostgreSQL would read a small table as a whole, by which it
 /// saves pages, and compare each of its rows with each place.
@@ -67,7 +67,7 @@ impl Ctids {
     pub(super) async fn query(
         &mut self,
         connection: &mut PgConnection,
-        query: &ByTexts,
+        query: &ByCtid,
         texts: &[&str],
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let (mut known, mut places, mut others) = (Vec::new(), Vec::new(), Vec::new());
@@ -96,18 +96,32 @@ impl Ctids {
     async fn fetch(
         &mut self,
         connection: &mut PgConnection,
-        query: &ByTexts,
+        query: &ByCtid,
         places: &[(Tid, Tid)],
         texts: &[&str],
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut values = PgArguments::default();
-        values.add(array(places.iter().map(|(first, _)| first))).map_err(sqlx::Error::Encode)?;
-        values.add(array(places.iter().map(|(_, second)| second))).map_err(sqlx::Error::Encode)?;
-        let sql = if texts.is_empty() {
-            &query.at
-        } else {
-            values.add(as_json(texts)?).map_err(sqlx::Error::Encode)?;
-            &query.at_or_many
+        let mut add = |value: String| values.add(value).map_err(sqlx::Error::Encode);
+        let sql = match (places, texts) {
+            ([(first, second)], []) => {
+                add(first.to_string())?;
+                add(second.to_string())?;
+                &query.at_one
+            }
+            ([], [text]) => {
+                add((*text).to_owned())?;
+                &query.one
+            }
+            _ => {
+                add(array(places.iter().map(|(first, _)| first)))?;
+                add(array(places.iter().map(|(_, second)| second)))?;
+                if texts.is_empty() {
+                    &query.at
+                } else {
+                    add(as_json(texts)?)?;
+                    &query.at_or_many
+                }
+            }
         };
         let rows = sqlx::query_with(sql_of(sql), values).fetch_all(connection).await?;
         if !texts.is_empty() {

@@ -208,11 +208,10 @@ async fn query_by_ctid(
     texts: &[&str],
     apart: Option<&Apart>,
 ) -> Result<Vec<QueryResult>, sqlx::Error> {
-    // One text by itself has a shorter statement, which takes no hints.
-    let Some(known) = ctids.as_mut().filter(|_| texts.len() > 1) else {
+    let Some(known) = ctids else {
         return query_postgres(connection, query, texts, apart).await;
     };
-    match known.query(connection, query, texts).await {
+    match known.query(connection, &query.by_ctid, texts).await {
         Err(error) if ctid::may_be_refused(&error) => {
             let rows = query_postgres(connection, query, texts, apart).await?;
             tracing::info!(%error, "token look-ups go by the indexes only");
