@@ -20,20 +20,20 @@ pub struct ByTexts {
     pub(super) by_ctid: ByCtid,
 }
 
-/// Rows at places, whatever their text is, and rows by texts, of which their own places are told.
+/// The statements of [`Ctids`](super::ctid::Ctids): rows at places, whatever their text is, and rows by texts, with the
+/// places where they stand as two columns more.
 #[derive(Debug, Clone)]
 pub(super) struct ByCtid {
-    /// At one place in both tables: `$1` and `$2`, `(0,1)`.
-    pub at_one: Arc<str>,
-    /// At any number of them: `{"(0,1)","(0,2)"}`.
+    /// `$1` and `$2` are the places in both tables, `(0,1)`.
+    pub at_place: Arc<str>,
+    /// `$1` and `$2` are lists of them, `{"(0,1)","(0,2)"}`.
     ///
     /// Why two lists, and not each pair by itself? PostgreSQL reads a list of places in one go. The length of one that a
     /// subquery makes it does not guess anew each time, so that one plan serves all here too.
-    pub at: Arc<str>,
-    /// By one text.
-    pub one: Arc<str>,
-    /// At any number of places, and by the texts of `$3`.
-    pub at_or_many: Arc<str>,
+    pub at_places: Arc<str>,
+    pub by_text: Arc<str>,
+    /// `$3` is the list of texts.
+    pub at_places_or_by_texts: Arc<str>,
 }
 
 /// What is selected by a text.
@@ -74,31 +74,32 @@ impl ByTexts {
 impl ByCtid {
     fn new(selected: &Selected<'_>) -> Self {
         let Selected { columns, from, tables: [first, second], text } = *selected;
-        let at = |[of_first, of_second]: [String; 2]| {
+        let rows = |[of_first, of_second]: [String; 2]| {
             format!("FROM {from} WHERE {first}.ctid {of_first} AND {second}.ctid {of_second}")
         };
-        let at_one =
-            at(["$1", "$2"]
-                .map(|place| format!("= CAST(CAST({place} AS text) AS pg_catalog.tid)")));
-        let at = at(["$1", "$2"].map(|places| {
-            format!("= ANY (ARRAY (SELECT pg_catalog.unnest(CAST(CAST({places} AS text) AS pg_catalog.tid[]))))")
-        }));
-        let told = format!("{columns}, CAST({first}.ctid AS text), CAST({second}.ctid AS text)");
-        let many = by_list(&Selected { columns: &told, ..*selected }, "$3");
-        let at_or_many = format!(
-            "SELECT {columns}, CAST(NULL AS text), CAST(NULL AS text) {at} UNION ALL {many}"
+        let one = |place| format!("= CAST(CAST({place} AS text) AS pg_catalog.tid)");
+        let any = |places| {
+            let places = format!("CAST(CAST({places} AS text) AS pg_catalog.tid[])");
+            format!("= ANY (ARRAY (SELECT pg_catalog.unnest({places})))")
+        };
+        let at_places = rows(["$1", "$2"].map(any));
+        let with_places =
+            format!("{columns}, CAST({first}.ctid AS text), CAST({second}.ctid AS text)");
+        let by_texts = by_list(&Selected { columns: &with_places, ..*selected }, "$3");
+        let both = format!(
+            "SELECT {columns}, CAST(NULL AS text), CAST(NULL AS text) {at_places} UNION ALL {by_texts}"
         );
         Self {
-            at_one: format!("SELECT {columns} {at_one}").into(),
-            at: format!("SELECT {columns} {at}").into(),
-            one: format!("SELECT {told} FROM {from} WHERE {text} = $1").into(),
-            at_or_many: at_or_many.into(),
+            at_place: format!("SELECT {columns} {}", rows(["$1", "$2"].map(one))).into(),
+            at_places: format!("SELECT {columns} {at_places}").into(),
+            by_text: format!("SELECT {with_places} FROM {from} WHERE {text} = $1").into(),
+            at_places_or_by_texts: both.into(),
         }
     }
 }
 
 /// `PostgreSQL`'s query by the JSON list of `texts`.
-pub(super) fn by_list(selected: &Selected<'_>, texts: &str) -> String {
+fn by_list(selected: &Selected<'_>, texts: &str) -> String {
     let Selected { columns, from, text, .. } = *selected;
     format!(
         "SELECT found.* FROM pg_catalog.json_array_elements_text(CAST({texts} AS json)) AS wanted (text) \

@@ -106,20 +106,20 @@ impl Ctids {
             ([(first, second)], []) => {
                 add(first.to_string())?;
                 add(second.to_string())?;
-                &query.at_one
+                &query.at_place
             }
             ([], [text]) => {
                 add((*text).to_owned())?;
-                &query.one
+                &query.by_text
             }
             _ => {
                 add(array(places.iter().map(|(first, _)| first)))?;
                 add(array(places.iter().map(|(_, second)| second)))?;
                 if texts.is_empty() {
-                    &query.at
+                    &query.at_places
                 } else {
                     add(as_json(texts)?)?;
-                    &query.at_or_many
+                    &query.at_places_or_by_texts
                 }
             }
         };
@@ -186,10 +186,11 @@ fn array<'a>(tids: impl Iterator<Item = &'a Tid>) -> String {
 }
 
 /// Whether the server may have refused the statement for its `ctid`s: a view has none, a user may have no right to read
-/// them, and a database that only speaks as PostgreSQL does may not know them.
+/// them, a table may be stored in a way that has no use for them (`XX000`), and a database that only speaks as
+/// PostgreSQL does may not know them.
 pub(super) fn may_be_refused(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("42") || code.starts_with("0A"))
+    code.is_some_and(|code| ["42", "0A", "XX"].iter().any(|class| code.starts_with(class)))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Kept {
     database: Database,
     /// With the moment of its last answer.
     connection: Option<(Instant, KeptConnection)>,
-    /// Whether a connection may be told what [`Ctids`] need.
+    /// Whether a connection may be told what [`Ctids`] need; without that it has none.
     takes_option: bool,
 }
 
@@ -89,7 +89,7 @@ impl Kept {
         }
     }
 
-    /// All rows of a query whose only value is a list of texts.
+    /// The rows of these texts, by a query whose only value is a list of them; of several rows of a text one at least.
     ///
     /// A connection that fails is not used again. If it was an old one, the server may only have
     /// closed it, and the query is sent once more on a new one.
@@ -142,7 +142,7 @@ impl Kept {
         }
         let connection = PgConnection::connect_with(&options).await?;
         if let Some(error) = refused {
-            tracing::info!(%error, "token look-ups go by the indexes only");
+            tracing::info!(%error, "token look-ups go by the indexes: an option is refused");
             self.takes_option = false;
         }
         Ok(KeptConnection::Postgres(Box::new(connection), None))
@@ -214,7 +214,7 @@ async fn query_by_ctid(
     match known.query(connection, &query.by_ctid, texts).await {
         Err(error) if ctid::may_be_refused(&error) => {
             let rows = query_postgres(connection, query, texts, apart).await?;
-            tracing::info!(%error, "token look-ups go by the indexes only");
+            tracing::info!(%error, "token look-ups go by the indexes until the next connection");
             *ctids = None;
             Ok(rows)
         }

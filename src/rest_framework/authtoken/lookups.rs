@@ -201,7 +201,7 @@ impl Shared {
     }
 }
 
-/// Takes all that wait, up to the bound, and answers them with one SELECT. While nobody waits, the source is kept ready:
+/// Takes all that wait, up to the bound, and answers them with one look-up. While nobody waits, the source is kept ready:
 /// at the start, and every so often.
 ///
 /// Each request has a timer. For one that ends before all others tokio wakes its own thread by a system call, which

@@ -57,7 +57,7 @@ impl TokenModel {
         }
     }
 
-    /// The users that these keys stand for, each with its key: one SELECT. A row that cannot be read
+    /// The users that these keys stand for, each with its key: one look-up. A row that cannot be read
     /// is its own error.
     pub async fn for_keys(
         &self,
