@@ -22,7 +22,7 @@ use crate::db::{Database, DatabaseError, KEEP_EVERY, Kept};
 use crate::django::auth::models::User;
 use crate::metrics::Metrics;
 
-/// Requests that share a SELECT.
+/// Requests that share a look-up.
 const MAX_BATCH: usize = 256;
 /// Requests that may wait.
 const MAX_WAITING: usize = 16 * 1024;
@@ -129,7 +129,7 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// Starts the task that looks up, one SELECT after the other, for those who seldom ask: it connects when somebody
+    /// Starts the task that looks up, one batch after the other, for those who seldom ask: it connects when somebody
     /// does, and to no replica.
     #[must_use]
     pub fn seldom(model: TokenModel, database: Database, metrics: Arc<Metrics>) -> Self {
@@ -201,8 +201,8 @@ impl Shared {
     }
 }
 
-/// Takes all that wait, up to the bound, and answers them with one look-up. While nobody waits, the source is kept ready:
-/// at the start, and every so often.
+/// Takes all that wait, up to the bound, and answers them with one look-up. While nobody waits, the source is kept
+/// ready: at the start, and every so often.
 ///
 /// Each request has a timer. For one that ends before all others tokio wakes its own thread by a system call, which
 /// every third request would make; the timer that ends `often`, sooner than theirs, is there first. (A replica's own
